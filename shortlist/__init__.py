@@ -1,0 +1,1 @@
+"""Shortlist: a shop's purchases in, a short personal list of products for every customer out."""

@@ -1,0 +1,229 @@
+"""The campaign file: parsed YAML in, one frozen `Campaign` out. Every setting is documented here, beside its default."""
+
+import re
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from shortlist.contracts.lists import ListKind
+from shortlist.contracts.payloads import CAMPAIGN_NAME
+from shortlist.errors import ContractError
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
+FeatureKind = Literal["categorical", "multi_valued", "numeric"]
+
+
+class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A mapping of the campaign file; a key it does not know is an error, so that a typing mistake is never silent."""
+
+
+class Schedule(Config, frozen=True, kw_only=True):
+    """When EventBridge starts the run. `cron` has the six fields of EventBridge Scheduler."""
+
+    cron: str = "0 6 ? * MON *"
+    time_zone: str = "UTC"
+    flexible_window_minutes: Annotated[int, msgspec.Meta(ge=0, le=1440)] = 15
+    enabled: bool = True
+
+
+class Table(Config, frozen=True, kw_only=True):
+    """One input table.
+
+    Attributes:
+        columns: our column name -> the file's column name, where they differ.
+        features: the file's column name -> kind. multi_valued splits at `separator`.
+        separator: between the values of a multi_valued feature.
+        encoding: of CSV files.
+    """
+
+    columns: dict[str, str] = {}
+    features: dict[str, FeatureKind] = {}
+    separator: str = "|"
+    encoding: str = "utf-8"
+
+
+class Input(Config, frozen=True, kw_only=True):
+    """Where the shop's tables lie and what counts as a signal.
+
+    Attributes:
+        prefix: S3 prefix above `interactions/`, `items/` and `users/`.
+        event_weights: event_type -> weight of one interaction; types not named here are left out. Rows without an
+            event_type are purchases.
+        value_weight: how the value column (quantity, rating) multiplies the weight.
+        positive_from: interactions with a smaller value are not taken as a signal (ratings); None takes all.
+        max_rejected_share: a run with more bad rows than this in any table fails.
+    """
+
+    prefix: str = "input/"
+    interactions: Table = Table()
+    items: Table = Table()
+    users: Table = Table()
+    event_weights: dict[str, NonNegative] = msgspec.field(default_factory=lambda: {"purchase": 1.0})
+    value_weight: Literal["none", "log1p", "linear"] = "none"
+    positive_from: float | None = None
+    max_rejected_share: Share = 0.01
+
+
+class Model(Config, frozen=True, kw_only=True):
+    """The factorization machine with the `ranking` objective (docs/fm.md says what each does and where it was chosen).
+
+    Attributes:
+        n_factors: k; a latent row has k + 1 numbers.
+        unobserved_weight: α₀, the weight of a pair that was never seen.
+        regularization: λ.
+        regularization_exponent: ν in λ(n + α₀·n_other)^ν.
+        half_life_days: age at which an interaction counts half for the factors; None: no decay.
+        repeat_half_life_days: the same for the repeat-purchase term.
+        repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
+        use_features: train declared features jointly.
+        max_train_seconds: time budget of one fit; None: none.
+    """
+
+    n_factors: Positive = 64
+    epochs: Positive = 10
+    unobserved_weight: NonNegative = 0.01
+    regularization: NonNegative = 0.1
+    regularization_exponent: NonNegative = 0.5
+    half_life_days: float | None = None
+    repeat_half_life_days: float | None = 90.0
+    repeat_weight: float | None = None
+    use_features: bool = True
+    max_train_seconds: float | None = None
+    seed: int = 42
+
+
+class Evaluation(Config, frozen=True, kw_only=True):
+    """How the model is measured before anything is published.
+
+    Attributes:
+        split: last_days holds out everybody's newest days; last_share each user's newest share of interactions.
+        days: for last_days.
+        share: for last_share.
+        max_users: evaluated users, sampled with the model's seed above this number.
+        margin: relative fall under the published run's recall that is still accepted.
+        gate: whether a model that fails is held back; only the figures are given otherwise.
+    """
+
+    split: Literal["last_days", "last_share"] = "last_days"
+    days: Positive = 28
+    share: Annotated[float, msgspec.Meta(gt=0.0, lt=1.0)] = 0.2
+    max_users: Positive = 20_000
+    margin: Share = 0.1
+    gate: bool = True
+
+
+class Index(Config, frozen=True, kw_only=True):
+    """The k-NN index. `auto` is exact search while it fits, an approximate index above.
+
+    Attributes:
+        factory: a faiss factory string, or auto.
+        min_recall: measured against exact search on every run; below it the run falls back to exact, loudly.
+    """
+
+    factory: str = "auto"
+    min_recall: Share = 0.99
+
+
+class Rules(Config, frozen=True, kw_only=True):
+    """What a shop needs beyond the score.
+
+    Attributes:
+        exclude_categories, include_categories: by the catalogue's category; an empty include list means all.
+        min_price, max_price: in the catalogue's currency; items without a price pass unless one of them is set.
+        only_available: leave out items outside available_from/available_until or not in stock.
+        max_per_category: at most this many of one category on a list; None: no limit.
+    """
+
+    exclude_categories: tuple[str, ...] = ()
+    include_categories: tuple[str, ...] = ()
+    min_price: float | None = None
+    max_price: float | None = None
+    only_available: bool = True
+    max_per_category: Positive | None = None
+
+
+class Shards(Config, frozen=True, kw_only=True):
+    """How the work is cut for the Distributed Maps."""
+
+    users: Annotated[int, msgspec.Meta(ge=1, le=200_000)] = 5_000
+    recipients: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
+
+
+class Mail(Config, frozen=True, kw_only=True):
+    """The message.
+
+    Attributes:
+        sender: address of a verified SES identity.
+        sender_name: shown beside it.
+        subject: Jinja2, with `first_name` (may be empty) and `items`.
+        template: folder name in shortlist/mail/templates.
+        items: how many of the list's x items the message shows.
+        postal_address: of the shop; many countries require it.
+        shop_url: https; the base for items without their own URL.
+        default_locale, currency: where the user or the item does not say.
+    """
+
+    sender: str
+    sender_name: str = ""
+    reply_to: str = ""
+    subject: str = "{% if first_name %}{{ first_name }}, {% endif %}your picks of the week"
+    template: str = "picks"
+    items: Positive = 8
+    postal_address: str = ""
+    shop_name: str = ""
+    shop_url: str = ""
+    default_locale: str = "en"
+    currency: str = "USD"
+
+
+class Campaign(Config, frozen=True, kw_only=True):
+    """One campaign: what is learned, listed, mailed, and when.
+
+    Attributes:
+        name: lower case, digits and hyphens; part of keys, tags and the schedule's name.
+        lists: the kinds made; the first is stored as `items` and mailed, the others are stored beside it.
+        x: items on a list.
+        keep_days: how long stored lists live.
+        mail: None: lists are stored, nobody is mailed.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=CAMPAIGN_NAME)]
+    description: str = ""
+    schedule: Schedule | None = None
+    lists: Annotated[tuple[ListKind, ...], msgspec.Meta(min_length=1)] = ("everything",)
+    x: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
+    keep_days: Positive = 60
+    input: Input = Input()
+    model: Model = Model()
+    evaluation: Evaluation = Evaluation()
+    index: Index = Index()
+    rules: Rules = Rules()
+    shards: Shards = Shards()
+    mail: Mail | None = None
+
+
+def campaign_from_mapping(value: Any, source: str) -> Campaign:
+    """Check a parsed campaign file.
+
+    Args:
+        value: what the YAML or JSON parser gave.
+        source: the file's name, for the message.
+
+    Raises:
+        ContractError: a key is unknown, missing or has a value out of range; names the file and the path of the key.
+    """
+    try:
+        campaign = msgspec.convert(value, Campaign)
+    except msgspec.ValidationError as error:
+        raise ContractError(f"{source}: {_where(str(error))}. docs/data-contracts.md lists every setting.") from error
+    if len(set(campaign.lists)) != len(campaign.lists):
+        raise ContractError(f"{source}: `lists` names a kind twice: {', '.join(campaign.lists)}. Name each once.")
+    return campaign
+
+
+def _where(message: str) -> str:
+    """msgspec's `… - at `$.mail.sender`` in the words of a YAML file."""
+    match = re.search(r"^(.*) - at `\$\.?(.*)`$", message)
+    return f"at `{match[2] or 'the top'}`: {match[1]}" if match else message

@@ -1,0 +1,1 @@
+"""Shapes that cross a border: input tables, S3 keys, arrays, state payloads, stored records. Spelled here once."""

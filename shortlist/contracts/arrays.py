@@ -1,0 +1,216 @@
+"""Arrays on their way through S3: .npy and .npz bytes, never pickled, and columns of strings as two arrays.
+
+Layout of `dataset/` (written by Prepare):
+
+    user_ids.npz, item_ids.npz         StringTable; position = user_row, item_row
+    interactions/user_row.npy          int32 (n,), sorted by user_row, then timestamp, then item_row
+    interactions/item_row.npy          int32 (n,)
+    interactions/timestamp.npy         int64 (n,), epoch seconds
+    interactions/weight.npy            float32 (n,), event weight times value weight, > 0
+    interactions/held_out.npy          bool (n,), True in the part kept for evaluation
+    items.npz                          the catalogue, see CATALOGUE_*
+    user_features/, item_features/     CSR (n_rows × n_features): indptr.npy int64, indices.npy int32, data.npy float32,
+                                       names.npz StringTable ("department=DRUG GM")
+
+Layout of `latent/` (written by Repackage):
+
+    items.npy                          float32 (n_items, d): rows a_i (d = n_factors + 1)
+    users/<shard>.npz                  see UserShard
+"""
+
+import io
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.errors import ContractError
+
+Int32Array = NDArray[np.int32]
+Int64Array = NDArray[np.int64]
+Float32Array = NDArray[np.float32]
+Float64Array = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+UInt8Array = NDArray[np.uint8]
+
+CATALOGUE_STRINGS: Final = ("title", "url", "image_url", "currency", "category")
+"""StringTables of items.npz, stored as `<name>.offsets` and `<name>.utf8`; missing values are empty strings."""
+CATALOGUE_NUMBERS: Final = {
+    "price": "float64",  # NaN: unknown
+    "available_from": "int64",  # epoch seconds, −1: always
+    "available_until": "int64",  # epoch seconds, −1: for ever
+    "in_stock": "bool",  # True where the shop does not say
+}
+
+
+@dataclass(frozen=True, slots=True)
+class StringTable:
+    """A column of strings: row i is `utf8[offsets[i]:offsets[i+1]]` decoded. Survives commas, newlines and any script.
+
+    Attributes:
+        offsets: int64 (n + 1,), in bytes.
+        utf8: uint8 (offsets[-1],).
+    """
+
+    offsets: Int64Array
+    utf8: UInt8Array
+
+    @classmethod
+    def of(cls, strings: Iterable[str]) -> "StringTable":
+        encoded = [s.encode() for s in strings]
+        offsets = np.zeros(len(encoded) + 1, np.int64)
+        np.cumsum([len(e) for e in encoded], out=offsets[1:])
+        return cls(offsets, np.frombuffer(b"".join(encoded), np.uint8))
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def __getitem__(self, row: int) -> str:
+        return self.utf8[self.offsets[row] : self.offsets[row + 1]].tobytes().decode()
+
+    def to_list(self) -> list[str]:
+        raw, ends = self.utf8.tobytes(), self.offsets.tolist()
+        return [raw[a:b].decode() for a, b in itertools.pairwise(ends)]
+
+    def slice(self, start: int, stop: int) -> "StringTable":
+        part = self.offsets[start : stop + 1]
+        return StringTable(part - part[0], self.utf8[part[0] : part[-1]])
+
+    def arrays(self, name: str) -> dict[str, NDArray[Any]]:
+        """The two arrays under the names they have inside an .npz."""
+        return {f"{name}.offsets": self.offsets, f"{name}.utf8": self.utf8}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> "StringTable":
+        return cls(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
+
+
+@dataclass(frozen=True, slots=True)
+class UserShard:
+    """The user latent matrix for a range of user rows, with what ranking needs to know of each of them.
+
+    Seen items are a CSR over the shard's users (`indptr` from 0), item rows ascending within a user.
+
+    Attributes:
+        first_row: user_row of the shard's first user.
+        user_ids: StringTable (n,).
+        latent: float32 (n, d), rows a_u.
+        indptr: int64 (n + 1,).
+        item_rows: int32 (nnz,), seen items.
+        repeat: float32 (nnz,), γ·r(u,i), the repeat-purchase term (DESIGN §2).
+        weight: float32 (nnz,), confidence of the pair as trained.
+        last_seen: int64 (nnz,), epoch seconds of the newest interaction of the pair.
+        segment: int32 (n,), segment of the user for fills, −1 for none.
+        prior: float32 (n, d), the prior mean of `latent`: what the user's features alone say; zeros without any.
+    """
+
+    first_row: int
+    user_ids: StringTable
+    latent: Float32Array
+    indptr: Int64Array
+    item_rows: Int32Array
+    repeat: Float32Array
+    weight: Float32Array
+    last_seen: Int64Array
+    segment: Int32Array
+    prior: Float32Array
+
+    def to_bytes(self) -> bytes:
+        return npz_bytes(
+            {
+                "first_row": np.array([self.first_row], np.int64),
+                **self.user_ids.arrays("user_ids"),
+                "latent": self.latent,
+                "indptr": self.indptr,
+                "item_rows": self.item_rows,
+                "repeat": self.repeat,
+                "weight": self.weight,
+                "last_seen": self.last_seen,
+                "segment": self.segment,
+                "prior": self.prior,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "UserShard":
+        a = npz_arrays(raw)
+        return cls(
+            first_row=int(a["first_row"][0]),
+            user_ids=StringTable.from_arrays(a, "user_ids"),
+            latent=a["latent"],
+            indptr=a["indptr"],
+            item_rows=a["item_rows"],
+            repeat=a["repeat"],
+            weight=a["weight"],
+            last_seen=a["last_seen"],
+            segment=a["segment"],
+            prior=a["prior"],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Item columns, row = item_row."""
+
+    title: StringTable
+    url: StringTable
+    image_url: StringTable
+    currency: StringTable
+    category: StringTable
+    price: Float64Array
+    available_from: Int64Array
+    available_until: Int64Array
+    in_stock: BoolArray
+
+    def to_bytes(self) -> bytes:
+        arrays: dict[str, NDArray[Any]] = {}
+        for name in CATALOGUE_STRINGS:
+            arrays |= getattr(self, name).arrays(name)
+        return npz_bytes(arrays | {name: getattr(self, name) for name in CATALOGUE_NUMBERS})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Catalogue":
+        a = npz_arrays(raw)
+        columns: dict[str, Any] = {name: StringTable.from_arrays(a, name) for name in CATALOGUE_STRINGS}
+        return cls(**columns, **{name: a[name] for name in CATALOGUE_NUMBERS})
+
+
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """One array as the bytes of an .npy file (C order)."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def npy_array(raw: bytes) -> NDArray[Any]:
+    """The array of an .npy file's bytes.
+
+    Raises:
+        ContractError: the bytes are not a plain .npy file.
+    """
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(raw), allow_pickle=False)
+    except ValueError as error:
+        raise ContractError(f"not an .npy file: {error}. Re-run the stage that wrote it.") from error
+    return array
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Several arrays as the bytes of an uncompressed .npz; the same arrays give the same bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
+
+
+def npz_arrays(raw: bytes) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz by name."""
+    with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def shard_bounds(n_rows: int, rows_per_shard: int) -> Sequence[tuple[int, int]]:
+    """`(start, stop)` of every shard; the last may be shorter."""
+    return [(start, min(start + rows_per_shard, n_rows)) for start in range(0, n_rows, rows_per_shard)]

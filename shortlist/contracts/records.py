@@ -1,0 +1,79 @@
+"""DynamoDB tables: key names, attribute names and the shapes behind them. One item per user and run."""
+
+from typing import Final, Literal
+
+import msgspec
+
+from shortlist.contracts.lists import ListedItem, ListKind
+
+RECOMMENDATIONS_KEY: Final = ("user_id", "run_id")
+RUNS_KEY: Final = ("campaign", "run_id")
+DELIVERIES_KEY: Final = ("campaign_run", "user_id")
+SUPPRESSIONS_KEY: Final = ("address_hash",)
+EXPIRES_AT: Final = "expires_at"
+"""Epoch seconds; the time-to-live attribute of every table."""
+
+CURRENT: Final = "@current"
+"""Sort key of the pointer in the runs table; no run id can hold an `@`."""
+
+MAX_ID_BYTES: Final = 1024
+"""Ids are sort keys, which DynamoDB limits to 1,024 bytes; longer ones are rejected by Prepare."""
+
+RunStatus = Literal["running", "held_back", "published", "completed", "failed"]
+DeliveryState = Literal["claimed", "sent", "rejected", "delivered", "bounced", "complained", "suppressed"]
+
+
+class StoredLists(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of `recommendations`. `items` is the campaign's first list, `more` holds the others by kind.
+
+    Attributes:
+        generated_at: ISO 8601 UTC, the run's `as_of`.
+        model_run: the run whose model scored the items (another run's where `reuse_model` was given).
+    """
+
+    user_id: str
+    run_id: str
+    items: tuple[ListedItem, ...]
+    more: dict[ListKind, tuple[ListedItem, ...]]
+    generated_at: str
+    model_run: str
+    expires_at: int
+
+
+class CurrentRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The pointer that consumers follow: which run's lists are the published ones."""
+
+    campaign: str
+    run_id: str
+    published_at: str
+    previous_run_id: str = ""
+
+
+class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of `runs`. `report` is the content of report.json once the run has ended."""
+
+    campaign: str
+    run_id: str
+    status: RunStatus
+    started_at: str
+    as_of: str
+    finished_at: str = ""
+    message: str = ""
+    report: str = ""
+
+
+class Delivery(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of `deliveries`, the send ledger: claimed before SES is called, sent once SES has answered."""
+
+    campaign_run: str
+    user_id: str
+    state: DeliveryState
+    claimed_at: str
+    claimed_by: str
+    message_id: str = ""
+    detail: str = ""
+
+
+def campaign_run(campaign: str, run_id: str) -> str:
+    """Partition key of the ledger."""
+    return f"{campaign}#{run_id}"

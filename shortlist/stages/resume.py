@@ -1,0 +1,81 @@
+"""Run a stage's work once: a manifest that matches the inputs means it is done. Work in, manifest out."""
+
+import resource
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.manifests import Manifest, Output, digest
+from shortlist.contracts.payloads import Run
+from shortlist.contracts.stages import StageName, is_forced
+from shortlist.errors import MissingObjectError
+from shortlist.ports import Clock, ObjectStore
+
+
+class Work(msgspec.Struct):
+    """What a stage did: the objects it left and the figures to report."""
+
+    outputs: dict[str, Output]
+    summary: dict[str, Any]
+
+
+def read_manifest(run_id: str, stage: str, *, store: ObjectStore, shard: str = "") -> Manifest:
+    """The manifest of a stage that an earlier state has run.
+
+    Raises:
+        MissingObjectError: the stage has not finished in this run.
+    """
+    return msgspec.json.decode(store.read(RunKeys(run_id).manifest(stage, shard)), type=Manifest)
+
+
+def run_once(
+    stage: StageName,
+    run: Run,
+    inputs: Mapping[str, Any],
+    work: Callable[[], Work],
+    *,
+    store: ObjectStore,
+    clock: Clock,
+    shard: str = "",
+) -> tuple[Manifest, bool]:
+    """Do `work` unless its manifest is there, made from the same inputs, and not forced away.
+
+    Args:
+        inputs: everything the outputs depend on, as JSON values: settings, digests of earlier manifests.
+        work: makes and stores the outputs; may be repeated, so its writes must be idempotent.
+
+    Returns:
+        The manifest, and whether the work was skipped.
+    """
+    key = RunKeys(run.run_id).manifest(stage, shard)
+    wanted = digest({"stage": stage, "inputs": dict(inputs)})
+    if not is_forced(stage, run.force_from):
+        try:
+            manifest = msgspec.json.decode(store.read(key), type=Manifest)
+        except MissingObjectError:
+            pass
+        else:
+            if manifest.inputs == wanted:
+                return manifest, True
+    started = clock.now()
+    done = work()
+    manifest = Manifest(
+        stage=stage,
+        shard=shard,
+        inputs=wanted,
+        outputs=done.outputs,
+        summary=done.summary,
+        seconds=round((clock.now() - started).total_seconds(), 3),
+        peak_rss_mib=round(peak_rss_mib(), 1),
+    )
+    store.write(key, msgspec.json.encode(manifest))
+    return manifest, False
+
+
+def peak_rss_mib() -> float:
+    """Largest resident set of this process so far; getrusage counts KiB on Linux and bytes on macOS."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1024 / (1024 if sys.platform == "darwin" else 1)
