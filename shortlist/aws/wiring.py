@@ -1,0 +1,23 @@
+"""The adapters of this process, made once: environment in, ports out. Handlers and jobs take their ports from here."""
+
+from functools import lru_cache
+
+from shortlist.aws.clients import client
+from shortlist.aws.clock import SystemClock
+from shortlist.aws.environment import Environment
+from shortlist.aws.s3 import S3ObjectStore
+
+
+@lru_cache
+def environment() -> Environment:
+    return Environment.from_variables()
+
+
+@lru_cache
+def store() -> S3ObjectStore:
+    return S3ObjectStore(client("s3"), environment().bucket)
+
+
+@lru_cache
+def clock() -> SystemClock:
+    return SystemClock()
