@@ -1,0 +1,49 @@
+"""The embedded AWS as a process: it starts, answers the SDK, and leaves nothing behind."""
+
+import boto3
+import pytest
+
+from local.server import EmbeddedAws
+
+
+def test_an_ordinary_client_finds_it_by_its_environment(aws, monkeypatch):
+    for name, value in aws.environment().items():
+        monkeypatch.setenv(name, value)
+
+    identity = boto3.client("sts").get_caller_identity()
+
+    assert identity["Account"] == aws.account
+
+
+def test_an_object_comes_back_as_it_went_in(aws):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="round-trip", CreateBucketConfiguration={"LocationConstraint": aws.region})
+    body = bytes(range(256)) * 40_000  # more than one read of the socket, every byte
+
+    s3.put_object(Bucket="round-trip", Key="a key/with ü.bin", Body=body, Metadata={"run_id": "r1"})
+    found = s3.get_object(Bucket="round-trip", Key="a key/with ü.bin")
+
+    assert found["Body"].read() == body
+    assert found["Metadata"] == {"run_id": "r1"}
+
+
+def test_the_size_of_an_object_is_told_without_its_content(aws):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="sizes", CreateBucketConfiguration={"LocationConstraint": aws.region})
+    s3.put_object(Bucket="sizes", Key="k", Body=b"x" * 1234)
+
+    assert s3.head_object(Bucket="sizes", Key="k")["ContentLength"] == 1234
+
+
+def test_what_moto_does_not_implement_is_refused_once_and_plainly(aws):
+    client = aws.client("sesv2")
+
+    with pytest.raises(client.exceptions.ClientError, match="does not implement") as caught:
+        client.get_blacklist_reports(BlacklistItemNames=["127.0.0.1"])
+
+    assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 501
+
+
+def test_a_second_one_in_the_same_process_is_refused(aws, tmp_path):
+    with pytest.raises(RuntimeError, match="runs in this process already"):
+        EmbeddedAws(tmp_path).start()

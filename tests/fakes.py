@@ -1,0 +1,178 @@
+"""The ports in memory. They keep the laws of the real ones: whole-object writes, conditional claims, ordered listings."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from shortlist.contracts.manifests import Output
+from shortlist.contracts.records import CurrentRun, Delivery, RunRecord, StoredLists
+from shortlist.errors import MissingObjectError, PublishError
+from shortlist.ports import OutgoingMessage, SendQuota, StoredObject
+
+
+class MemoryStore:
+    """ObjectStore in a dict. `writes` counts writes per key."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.writes: dict[str, int] = {}
+
+    def read(self, key: str) -> bytes:
+        if key not in self.objects:
+            raise MissingObjectError(f"memory://{key} is not there.")
+        return self.objects[key]
+
+    def write(self, key: str, body: bytes) -> Output:
+        self.objects[key] = bytes(body)
+        self.writes[key] = self.writes.get(key, 0) + 1
+        return Output(hashlib.sha256(body).hexdigest(), len(body))
+
+    def write_if_absent(self, key: str, body: bytes) -> bool:
+        if key in self.objects:
+            return False
+        self.write(key, body)
+        return True
+
+    def download(self, key: str, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(self.read(key))
+
+    def upload(self, path: Path, key: str) -> Output:
+        return self.write(key, path.read_bytes())
+
+    def exists(self, key: str) -> bool:
+        return key in self.objects
+
+    def list(self, prefix: str) -> Iterator[StoredObject]:
+        for key in sorted(self.objects):
+            if key.startswith(prefix):
+                body = self.objects[key]
+                yield StoredObject(key, len(body), hashlib.md5(body).hexdigest())
+
+    def delete(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.objects.pop(key, None)
+
+
+class FixedClock:
+    """Stands still; `sleep` moves it."""
+
+    def __init__(self, now: datetime = datetime(2026, 1, 5, 6, tzinfo=UTC)) -> None:
+        self.time = now
+        self.slept: list[float] = []
+
+    def now(self) -> datetime:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.time += timedelta(seconds=seconds)
+
+
+class MemoryListsTable:
+    """ListsTable in a dict."""
+
+    def __init__(self) -> None:
+        self.items: dict[tuple[str, str], StoredLists] = {}
+
+    def put(self, lists: Iterable[StoredLists]) -> int:
+        count = 0
+        for entry in lists:
+            self.items[entry.user_id, entry.run_id] = entry
+            count += 1
+        return count
+
+    def get(self, user_id: str, run_id: str) -> StoredLists | None:
+        return self.items.get((user_id, run_id))
+
+
+class MemoryRunsTable:
+    """RunsTable in dicts."""
+
+    def __init__(self) -> None:
+        self.records: dict[tuple[str, str], RunRecord] = {}
+        self.pointers: dict[str, CurrentRun] = {}
+
+    def put(self, record: RunRecord) -> None:
+        self.records[record.campaign, record.run_id] = record
+
+    def get(self, campaign: str, run_id: str) -> RunRecord | None:
+        return self.records.get((campaign, run_id))
+
+    def list(self, campaign: str) -> Sequence[RunRecord]:
+        found = [record for (name, _), record in self.records.items() if name == campaign]
+        return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+    def current(self, campaign: str) -> CurrentRun | None:
+        return self.pointers.get(campaign)
+
+    def move_current(self, pointer: CurrentRun) -> None:
+        standing = self.pointers.get(pointer.campaign)
+        if standing is not None and standing.run_id == pointer.run_id:
+            return
+        if (standing.run_id if standing else "") != pointer.previous_run_id:
+            raise PublishError(f"{pointer.campaign} points at another run meanwhile.")
+        self.pointers[pointer.campaign] = pointer
+
+
+class MemoryLedger:
+    """Ledger in a dict."""
+
+    def __init__(self) -> None:
+        self.deliveries: dict[tuple[str, str], Delivery] = {}
+
+    def claim(self, delivery: Delivery) -> Delivery | None:
+        key = (delivery.campaign_run, delivery.user_id)
+        if key in self.deliveries:
+            return self.deliveries[key]
+        self.deliveries[key] = delivery
+        return None
+
+    def record(self, delivery: Delivery) -> None:
+        self.deliveries[delivery.campaign_run, delivery.user_id] = delivery
+
+    def entries(self, campaign_run: str) -> Iterator[Delivery]:
+        for (partition, _), delivery in sorted(self.deliveries.items()):
+            if partition == campaign_run:
+                yield delivery
+
+
+class MemorySuppressions:
+    """Suppressions in a dict."""
+
+    def __init__(self) -> None:
+        self.causes: dict[str, str] = {}
+
+    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
+        return {key: self.causes[key] for key in address_hashes if key in self.causes}
+
+    def add(self, address_hash: str, cause: str, at: str) -> None:
+        self.causes.setdefault(address_hash, cause)
+
+
+class MemoryTransport:
+    """MailTransport that keeps what it accepted."""
+
+    def __init__(self, max_per_second: float = 1_000.0) -> None:
+        self.messages: list[OutgoingMessage] = []
+        self.max_per_second = max_per_second
+
+    def send(self, message: OutgoingMessage) -> str:
+        self.messages.append(message)
+        return f"message-{len(self.messages)}"
+
+    def quota(self) -> SendQuota:
+        return SendQuota(
+            max_per_second=self.max_per_second, max_per_day=1_000_000, sent_last_day=float(len(self.messages))
+        )
+
+
+class MemoryNotifier:
+    """Notifier that keeps what it was told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def notify(self, subject: str, body: str) -> None:
+        self.told.append((subject, body))
