@@ -1,4 +1,4 @@
-"""The ports in memory. They keep the laws of the real ones: whole-object writes, conditional claims, ordered listings."""
+"""The ports in memory. They keep the laws of the real ones: whole writes, conditional claims, ordered listings."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
