@@ -12,6 +12,7 @@ what it starts through `aws.on_stop`.
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -36,7 +37,9 @@ _running = threading.Lock()
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     """The `install` functions in the order they run; imported here because they import moto's services (2 s)."""
-    return []
+    from local import lambda_runtime
+
+    return [lambda_runtime.install]
 
 
 class EmbeddedAws:
@@ -44,7 +47,9 @@ class EmbeddedAws:
 
     Attributes:
         invocations: every Lambda invocation and every attempt of a Batch job that has ended, in that order.
+        parallel: how many environments of one function, and how many Batch jobs, run at the same time.
         images: patterns of container image URIs (`*` as in a shell) and where their files lie on this machine.
+        time_scale: what the seconds of a Retry or a Wait state are multiplied by; tests make it small.
     """
 
     def __init__(self, data_dir: Path, port: int = 0, account: str = "123456789012", region: str = "eu-west-1") -> None:
@@ -52,7 +57,9 @@ class EmbeddedAws:
         self.account = account
         self.region = region
         self.invocations: list[Invocation] = []
+        self.parallel = max(2, os.cpu_count() or 2)
         self.images: dict[str, ImageMapping] = {}
+        self.time_scale = 1.0
         self.gateway = Gateway()
         self._asked_port = port
         self._endpoint = ""
@@ -84,6 +91,11 @@ class EmbeddedAws:
         """What may be kept between runs: asset archives and unpacked functions, by content hash."""
         return self.data_dir / "cache"
 
+    @property
+    def scratch_dir(self) -> Path:
+        """Working folders of functions and jobs; emptied on start."""
+        return self.data_dir / "scratch"
+
     def start(self) -> None:
         """Starts the server and installs every repair.
 
@@ -101,7 +113,8 @@ class EmbeddedAws:
             raise
 
     def _start(self) -> None:
-        for folder in (self.data_dir, self.mailbox, self.cache_dir):
+        shutil.rmtree(self.scratch_dir, ignore_errors=True)
+        for folder in (self.mailbox, self.cache_dir, self.scratch_dir):
             folder.mkdir(parents=True, exist_ok=True)
         self._cleanup.callback(moto_api_backend.reset)
         listener = Listener(self.gateway, self._asked_port)

@@ -1,0 +1,322 @@
+"""Invocations of Lambda functions come in through moto's API; results of their real code, run under their role, go out.
+
+What AWS words and this repeats: the error types of the service, START, END and REPORT lines, the limits of a payload.
+What differs: an invocation waits when `aws.parallel` of the same function run (AWS would start another environment),
+and an asynchronous one that fails is tried again at once, not after minutes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.util
+import io
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import threading
+import time
+import uuid
+import zipfile
+from collections import OrderedDict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.core.exceptions import JsonRESTError
+
+from local.lambda_process import Answer, FunctionSpec, LambdaProcess
+from local.logs import put_lines
+from local.records import Invocation
+from local.server import EmbeddedAws
+
+MAX_REQUEST_BYTES = 6 * 1024 * 1024
+MAX_ASYNCHRONOUS_BYTES = 1024 * 1024
+MAX_RESPONSE_BYTES = MAX_REQUEST_BYTES + 100  # as the service words it
+ASYNCHRONOUS_ATTEMPTS = 3
+MIB_PER_VCPU = 1769
+# What the Python runtimes of Lambda bring; a function's own copies come first.
+RUNTIME_PACKAGES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
+_log = logging.getLogger(__name__)
+
+
+def _refusal(status: int, kind: str, message: str) -> Exception:
+    error: Exception = JsonRESTError(kind, message)
+    error.code = status  # type: ignore[attr-defined]
+    return error
+
+
+def install(aws: EmbeddedAws) -> None:
+    """Makes moto run functions, and keep the settings of theirs that it forgets."""
+    runtime = LambdaRuntime(aws)
+    aws.on_stop(runtime.stop)
+    before_init = LambdaFunction.__init__
+    before_configuration = LambdaFunction.get_configuration
+    before_update = LambdaFunction.update_configuration
+
+    def init(self: Any, account_id: str, spec: dict[str, Any], region: str, version: str | int = 1) -> None:
+        before_init(self, account_id, spec, region, version)
+        self.logging_config = spec.get("LoggingConfig", {})
+
+    def configuration(self: Any, on_create: bool = False) -> dict[str, Any]:
+        defaults = {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{self.function_name}"}
+        return {**before_configuration(self, on_create), "LoggingConfig": {**defaults, **self.logging_config}}
+
+    def update(self: Any, changes: dict[str, Any]) -> dict[str, Any]:
+        self.logging_config = changes.get("LoggingConfig", self.logging_config)
+        self.tracing_config = changes.get("TracingConfig", self.tracing_config)
+        if "EphemeralStorage" in changes:
+            self.ephemeral_storage = changes["EphemeralStorage"]["Size"]
+        before_update(self, changes)
+        return configuration(self)
+
+    aws.replace(LambdaFunction, "__init__", init)
+    aws.replace(LambdaFunction, "get_configuration", configuration)
+    aws.replace(LambdaFunction, "update_configuration", update)
+    aws.replace(LambdaFunction, "invoke", lambda self, *given: runtime.answer(self, *given))
+
+
+class LambdaRuntime:
+    """The warm environments of all functions of one embedded AWS."""
+
+    def __init__(self, aws: EmbeddedAws) -> None:
+        self._aws = aws
+        self._runtime_dir = _link_runtime_packages(aws.data_dir / "runtime")
+        self._lock = threading.Lock()
+        self._idle: OrderedDict[LambdaProcess, None] = OrderedDict()  # least recently used first
+        self._busy: set[LambdaProcess] = set()
+        self._slots: dict[str, threading.BoundedSemaphore] = {}
+        self._asynchronous: set[threading.Thread] = set()
+        self._stopped = False
+
+    def answer(self, function: Any, body: str | bytes, request: Mapping[str, str], response: dict[str, str]) -> bytes:
+        """What the Invoke operation answers; sets its headers."""
+        event = (body.encode() if isinstance(body, str) else body) or b"{}"
+        kind = request.get("X-Amz-Invocation-Type", "RequestResponse")
+        _check_event(event, MAX_ASYNCHRONOUS_BYTES if kind == "Event" else MAX_REQUEST_BYTES)
+        response["x-amz-executed-version"] = str(function.version)
+        if kind == "DryRun":
+            return b""
+        if kind == "Event":
+            self._start_asynchronous(function, event)
+            return b""
+        answer = self.invoke(function, event)
+        response["x-amz-log-result"] = base64.b64encode(answer.log[-4096:]).decode()
+        if answer.error is not None:
+            response["x-amz-function-error"] = "Unhandled"
+            return json.dumps(answer.error).encode()
+        return answer.payload.encode()
+
+    def invoke(self, function: Any, event: bytes) -> Answer:
+        """Runs the function once, in a warm environment where there is one; waits while too many of it run."""
+        self._check_reserved_concurrency(function)
+        with self._slot(function.function_arn):
+            environment = self._environment(function)
+            request_id, begun_at, begun = str(uuid.uuid4()), time.time(), time.monotonic()
+            cold = environment.init_seconds == 0.0
+            answer = environment.invoke(event, request_id)
+            seconds = time.monotonic() - begun - (environment.init_seconds if cold else 0.0)
+            self._release(environment, lost=answer.lost)
+        if answer.error is None and len(answer.payload) > MAX_RESPONSE_BYTES:
+            message = f"Response payload size exceeded maximum allowed payload size ({MAX_RESPONSE_BYTES} bytes)."
+            answer.error = {"errorType": "Function.ResponseSizeTooLarge", "errorMessage": message}
+        self._record(environment, answer, request_id, begun_at, seconds, cold)
+        return answer
+
+    def stop(self) -> None:
+        """Ends every environment; what runs in them is cut off."""
+        with self._lock:
+            self._stopped = True
+            idle, busy = list(self._idle), list(self._busy)
+            self._idle.clear()
+        for environment in busy:
+            environment.kill()  # its own thread closes it
+        for environment in idle:
+            environment.close()
+        for thread in list(self._asynchronous):
+            thread.join(timeout=10)
+
+    def _slot(self, arn: str) -> threading.BoundedSemaphore:
+        with self._lock:
+            return self._slots.setdefault(arn, threading.BoundedSemaphore(self._aws.parallel))
+
+    def _check_reserved_concurrency(self, function: Any) -> None:
+        if function.reserved_concurrency is None:
+            return
+        with self._lock:
+            running = sum(environment.spec.arn == function.function_arn for environment in self._busy)
+        if running >= int(function.reserved_concurrency):
+            raise _refusal(429, "TooManyRequestsException", "Rate Exceeded.")
+
+    def _environment(self, function: Any) -> LambdaProcess:
+        spec = self._spec(function)
+        with self._lock:
+            if self._stopped:
+                raise _refusal(503, "ServiceException", "The embedded AWS is stopping.")
+            stale = [e for e in self._idle if e.spec.arn == spec.arn and e.spec != spec]
+            warm = next((e for e in reversed(self._idle) if e.spec == spec), None)
+            for environment in (*stale, *((warm,) if warm else ())):
+                del self._idle[environment]
+            if warm is not None:
+                self._busy.add(warm)
+        for environment in stale:
+            environment.close()
+        return warm or self._start(spec, function)
+
+    def _start(self, spec: FunctionSpec, function: Any) -> LambdaProcess:
+        principal = self._aws.assume(spec.role_arn, f"function:{spec.name}")
+        stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
+        folder = Path(tempfile.mkdtemp(prefix=f"{spec.name[:40]}-", dir=self._aws.scratch_dir))
+        variables = {
+            **self._aws.environment(principal.credentials),
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TMPDIR": str(folder),
+            "HOME": str(folder),
+            **_reserved_variables(spec, function),
+            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
+            **dict(spec.environment),
+        }
+        environment = LambdaProcess(spec, variables, stream)
+        principal.kill = environment.kill
+        with self._lock:
+            self._busy.add(environment)
+        return environment
+
+    def _release(self, environment: LambdaProcess, *, lost: bool) -> None:
+        """Keeps the environment warm, unless it is lost; ends the one that was idle longest when there are many."""
+        surplus = [environment] if lost else []
+        with self._lock:
+            self._busy.discard(environment)
+            if not lost and not self._stopped:
+                self._idle[environment] = None
+            elif not lost:
+                surplus.append(environment)
+            if len(self._idle) > 3 * self._aws.parallel:
+                surplus.append(self._idle.popitem(last=False)[0])
+        for one in surplus:
+            one.close()
+
+    def _spec(self, function: Any) -> FunctionSpec:
+        layers = []
+        for layer in function.layers or ():
+            version = lambda_backends[function.account_id][function.region].layers_versions_by_arn(layer["Arn"])
+            layers.append(self._unpack(version.code_bytes) / "python")
+        return FunctionSpec(
+            name=function.function_name,
+            arn=function.function_arn,
+            code_dir=self._unpack(function.code_bytes),
+            layers=tuple(layers),
+            runtime_dir=self._runtime_dir,
+            role_arn=function.role,
+            memory_mib=int(function.memory_size),
+            timeout_s=float(function.timeout),
+            log_group=function.get_configuration()["LoggingConfig"]["LogGroup"],
+            environment=tuple(sorted(function.environment_vars.items())),
+        )
+
+    def _unpack(self, archive: bytes) -> Path:
+        """The folder with the archive's files; made once for each content."""
+        code = self._aws.cache_dir / "functions" / hashlib.sha256(archive).hexdigest()
+        if not code.is_dir():
+            code.parent.mkdir(exist_ok=True)
+            fresh = Path(tempfile.mkdtemp(dir=code.parent))
+            with zipfile.ZipFile(io.BytesIO(archive)) as files:
+                files.extractall(fresh)
+            try:
+                fresh.rename(code)
+            except OSError:  # another thread was faster
+                shutil.rmtree(fresh)
+        return code
+
+    def _start_asynchronous(self, function: Any, event: bytes) -> None:
+        def attempts() -> None:
+            for _ in range(ASYNCHRONOUS_ATTEMPTS):
+                if self._stopped or self.invoke(function, event).error is None:
+                    break
+            self._asynchronous.discard(thread)
+
+        thread = threading.Thread(target=attempts, name=f"asynchronous-{function.function_name}", daemon=True)
+        self._asynchronous.add(thread)
+        thread.start()
+
+    def _record(
+        self,
+        environment: LambdaProcess,
+        answer: Answer,
+        request_id: str,
+        begun_at: float,
+        seconds: float,
+        cold: bool,
+    ) -> None:
+        spec = environment.spec
+        error = None if answer.error is None else str(answer.error["errorType"])
+        duration_ms = seconds * 1000
+        report = (
+            f"REPORT RequestId: {request_id}\tDuration: {duration_ms:.2f} ms\t"
+            f"Billed Duration: {math.ceil(duration_ms)} ms\tMemory Size: {spec.memory_mib} MB\t"
+            f"Max Memory Used: {answer.peak_rss_mib:.0f} MB"
+        )
+        if cold:
+            report += f"\tInit Duration: {environment.init_seconds * 1000:.2f} ms"
+        lines = [f"START RequestId: {request_id} Version: $LATEST", *answer.log.decode(errors="replace").splitlines()]
+        if answer.lost and answer.error is not None:
+            lines.append(str(answer.error["errorMessage"]))
+        lines += [f"END RequestId: {request_id}", report]
+        answer.log = "\n".join(lines).encode()
+        put_lines(self._aws, spec.log_group, environment.log_stream, lines)
+        self._aws.invocations.append(
+            Invocation("function", spec.name, request_id, begun_at, seconds, answer.peak_rss_mib, error, cold)
+        )
+
+
+def _check_event(event: bytes, limit: int) -> None:
+    if len(event) > limit:
+        message = f"Request must be smaller than {limit} bytes for the InvokeFunction operation"
+        raise _refusal(413, "RequestTooLargeException", message)
+    try:
+        json.loads(event)
+    except ValueError as error:
+        message = f"Could not parse request body into json: {error}"
+        raise _refusal(400, "InvalidRequestContentException", message) from None
+
+
+def _reserved_variables(spec: FunctionSpec, function: Any) -> dict[str, str]:
+    """The variables that Lambda sets, and those by which it is told here that no X-Ray daemon listens."""
+    settings = function.get_configuration()["LoggingConfig"]
+    variables = {
+        "_HANDLER": str(function.handler),
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
+        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mib),
+        "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_FORMAT": settings["LogFormat"],
+        "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
+        "LAMBDA_TASK_ROOT": str(spec.code_dir),
+        "LAMBDA_RUNTIME_DIR": str(spec.runtime_dir),
+        "LANG": "en_US.UTF-8",
+        "TZ": "UTC",
+        "OMP_NUM_THREADS": str(max(1, min(os.cpu_count() or 1, math.ceil(spec.memory_mib / MIB_PER_VCPU)))),
+        "POWERTOOLS_TRACE_DISABLED": "1",
+        "AWS_XRAY_SDK_ENABLED": "false",
+    }
+    if "ApplicationLogLevel" in settings:
+        variables["AWS_LAMBDA_LOG_LEVEL"] = settings["ApplicationLogLevel"]
+    return variables
+
+
+def _link_runtime_packages(folder: Path) -> Path:
+    """A folder with links to the packages of the Lambda runtime, and to no other package of this environment."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for name in RUNTIME_PACKAGES:
+        spec = importlib.util.find_spec(name)
+        if spec is not None and spec.origin is not None:
+            origin = Path(spec.origin)
+            source = origin.parent if origin.name == "__init__.py" else origin
+            (folder / source.name).symlink_to(source)
+    return folder
