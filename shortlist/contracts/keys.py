@@ -103,6 +103,10 @@ class RunKeys:
     def recipient_shard(self, shard: str, part: int) -> str:
         return f"{self.recipient_shards}{shard}-{part:03d}.jsonl"
 
+    def map_results(self, state: str) -> str:
+        """Prefix under which each Distributed Map leaves `<map run>/FAILED_0.json` and its like."""
+        return f"{self.root}map-results/{state}/"
+
     def failure(self, stage: str) -> str:
         """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""
         return f"{self.root}failures/{stage}.json"

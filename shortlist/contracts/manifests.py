@@ -22,6 +22,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         inputs: digest of everything the stage depends on (`digest`).
         outputs: S3 key -> Output.
         summary: counts and figures for the report, JSON values only.
+        started_at: ISO 8601 UTC.
         seconds: wall time of the stage's work.
         peak_rss_mib: the process's largest resident set so far.
     """
@@ -33,6 +34,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     peak_rss_mib: float
     shard: str = ""
+    started_at: str = ""
 
     def digest(self) -> str:
         """Identifies the outputs; a later stage takes it as its input."""

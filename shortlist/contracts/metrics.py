@@ -28,7 +28,8 @@ class HoldoutMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         x: list length.
-        split: in words, which interactions were held out ("last 28 days, from 2017-12-04T…").
+        split: in words, which interactions were held out ("last 28 days, from 2017-12-04T…"); before the first comma
+            stands what is the same every week.
         users: users with held-out interactions.
         kinds: metrics by list kind; always has "everything".
         settings: the model's settings, chosen where (`chosen_on`).
@@ -39,6 +40,11 @@ class HoldoutMetrics(msgspec.Struct, frozen=True, kw_only=True):
     users: int
     kinds: dict[ListKind, KindMetrics]
     settings: dict[str, float | int | str | bool | None]
+
+    @property
+    def protocol(self) -> tuple[int, str]:
+        """Figures of two runs compare only where this is the same: list length, and the split without its dates."""
+        return self.x, self.split.partition(",")[0].strip()
 
 
 class IndexMetrics(msgspec.Struct, frozen=True, kw_only=True):

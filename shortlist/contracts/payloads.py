@@ -16,7 +16,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 
     `as_of` is the moment the run takes as now (ISO 8601 UTC); it is pinned by the first execution of a run, so that
     re-executions write the same bytes. `force_from` names the stage from which complete outputs are made again.
-    `reuse_model` is empty, a run id, or `latest`. `execution` is the ARN of the execution that is speaking.
+    `reuse_model` is empty, a run id, or `latest`. `execution` is the ARN of the execution that is speaking,
+    `started_at` when it started (ISO 8601 UTC).
     """
 
     run_id: str
@@ -26,6 +27,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     reuse_model: str = ""
     force_from: str = ""
     execution: str = ""
+    started_at: str = ""
 
 
 class StageRequest(msgspec.Struct, frozen=True, kw_only=True):

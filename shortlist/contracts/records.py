@@ -74,6 +74,19 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     detail: str = ""
 
 
+class Failure(msgspec.Struct, frozen=True):
+    """`failures/<stage>.json`: why a job ended, written by the job itself.
+
+    Attributes:
+        error: class name, as in errors.py.
+        execution: `Run.execution` of the job, so that the failure of an earlier execution is not taken for this one's.
+    """
+
+    error: str
+    message: str
+    execution: str = ""
+
+
 def campaign_run(campaign: str, run_id: str) -> str:
     """Partition key of the ledger."""
     return f"{campaign}#{run_id}"

@@ -47,6 +47,12 @@ RESUMABLE_STAGES: Final[tuple[StageName, ...]] = (
 )
 """In the order they run. `force_from` names one of these, or `Recommend`, which is Rank and WriteTopX together."""
 
+STAGES_OF_MAP: Final[dict[str, tuple[StageName, ...]]] = {
+    "Recommend": ("Rank", "WriteTopX"),
+    "SendEmails": ("SendEmails",),
+}
+"""Distributed Map state -> the stages that run once for each of its shards, in order."""
+
 FORCE_FROM: Final[tuple[str, ...]] = (*RESUMABLE_STAGES, "Recommend")
 
 

@@ -7,12 +7,22 @@ from typing import Any
 
 import msgspec
 
+from shortlist.config import Campaign
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest, Output, digest
 from shortlist.contracts.payloads import Run
 from shortlist.contracts.stages import StageName, is_forced
 from shortlist.errors import MissingObjectError
 from shortlist.ports import Clock, ObjectStore
+
+
+def read_campaign(run_id: str, *, store: ObjectStore) -> Campaign:
+    """The campaign as Prepare resolved it for this run.
+
+    Raises:
+        MissingObjectError: Prepare has not come so far.
+    """
+    return msgspec.json.decode(store.read(RunKeys(run_id).campaign), type=Campaign)
 
 
 class Work(msgspec.Struct):
@@ -68,6 +78,7 @@ def run_once(
         inputs=wanted,
         outputs=done.outputs,
         summary=done.summary,
+        started_at=started.isoformat(),
         seconds=round((clock.now() - started).total_seconds(), 3),
         peak_rss_mib=round(peak_rss_mib(), 1),
     )

@@ -1,0 +1,45 @@
+"""What Report reads in the manifests' `summary`: counts of each stage. A stage may put more beside these keys."""
+
+import msgspec
+
+
+class RejectReason(msgspec.Struct, frozen=True, kw_only=True):
+    """Why rows of an input table were set aside: the reason in words, how many rows, and where the first one stands."""
+
+    table: str
+    reason: str
+    rows: int
+    example: str = ""  # "purchases.csv line 17"; never a row's content
+
+
+class PrepareSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of Prepare: rows that are used, rows that were set aside, and the worst reasons, most rows first."""
+
+    users: int
+    items: int
+    interactions: int
+    rejected: int
+    reject_reasons: tuple[RejectReason, ...] = ()
+    mailable: int = 0  # users with a usable address who are subscribed
+
+
+class WriteTopXSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one shard of WriteTopX: users whose lists are stored."""
+
+    lists_written: int
+
+
+class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one shard of SendEmails: its recipients by outcome, as the ledger has them after the shard is done.
+
+    Attributes:
+        sent: accepted by the mail service, in whichever attempt of the shard.
+        suppressed: unsubscribed, bounced or complained before.
+        rejected: refused by the mail service for good.
+        in_doubt: claimed by an attempt that ended without an answer; not mailed again.
+    """
+
+    sent: int
+    suppressed: int
+    rejected: int = 0
+    in_doubt: int = 0
