@@ -6,6 +6,7 @@ from shortlist.aws.clients import client
 from shortlist.aws.clock import SystemClock
 from shortlist.aws.environment import Environment
 from shortlist.aws.s3 import S3ObjectStore
+from shortlist.aws.sns import SnsNotifier
 
 
 @lru_cache
@@ -21,3 +22,8 @@ def store() -> S3ObjectStore:
 @lru_cache
 def clock() -> SystemClock:
     return SystemClock()
+
+
+@lru_cache
+def notifier() -> SnsNotifier:
+    return SnsNotifier(client("sns"), environment().topic_arn)
