@@ -1,4 +1,4 @@
-"""A small shop with a known truth: customers in taste groups, who re-buy what they like and discover within their group.
+"""A small shop with a known truth: customers in taste groups re-buy habits and discover within the group.
 
 Tables out, as the CSV files a shop would drop; used by the pipeline tests.
 """
