@@ -31,6 +31,7 @@ class Principal:
     session_arn: str
     credentials: Credentials
     kill: Callable[[], None] | None = None  # ends the process that holds the credentials, where there is one
+    reclaim: Callable[[], None] | None = None  # takes the job's Spot capacity away
 
 
 @dataclass(frozen=True, slots=True)

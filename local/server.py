@@ -37,9 +37,9 @@ _running = threading.Lock()
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     """The `install` functions in the order they run; imported here because they import moto's services (2 s)."""
-    from local import lambda_runtime
+    from local import batch, lambda_runtime, stepfunctions
 
-    return [lambda_runtime.install]
+    return [lambda_runtime.install, batch.install, stepfunctions.install]
 
 
 class EmbeddedAws:
