@@ -8,6 +8,7 @@ import msgspec
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.metrics import HoldoutMetrics, ListMetrics, RunMetrics
 from shortlist.contracts.payloads import Run
+from shortlist.contracts.report import Report
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -69,6 +70,37 @@ What to do:
 3. Or let this model through all the same: set evaluation.gate to false in the campaign file, then
                                          shortlist rerun {run.run_id} --from Evaluate
 docs/runbook.md, "Held back", says more.
+""",
+    )
+
+
+def ended(report: Report, page_key: str) -> Notice:
+    """The run is through; its lists are published."""
+    metrics, counts = report.metrics, report.counts
+    rows = [
+        ("customers with a list", report.lists_written),
+        ("messages sent", report.mails_sent),
+        ("left out, suppressed", report.mails_suppressed),
+        ("refused", report.mails_rejected),
+        ("no answer", report.mails_in_doubt),
+        ("interactions used", counts.interactions),
+        ("rows rejected", counts.rejected),
+    ]
+    baselines = "  ".join(
+        f"{name} {figures.recall_at_x:.4f}" for name, figures in metrics.by_name.items() if name != "model"
+    )
+    table = "\n".join(f"{name:<24}{number:>14,}" for name, number in rows if number)
+    doubts = "".join(f"- {reason}\n" for reason in report.gate.reasons)
+    return Notice(
+        f"Shortlist: {report.campaign} {report.status}",
+        f"""Run {report.run_id} is {report.status} after {report.seconds_total:,.0f} seconds.
+
+{table}
+
+recall@{metrics.x} {metrics.recall_at_x:.4f}  ({baselines})
+{doubts and "The gate is open; it would have said:" + chr(10) + doubts}
+The page: {page_key} in the bucket.
+To go back to the run before: shortlist publish RUN_ID (docs/runbook.md, "Roll back").
 """,
     )
 

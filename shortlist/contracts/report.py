@@ -1,0 +1,122 @@
+"""`report.json`: what a run did, in figures. The runs table stores it too, so it stays small however large the shop."""
+
+import msgspec
+
+from shortlist.contracts.lists import ListKind
+from shortlist.contracts.records import RunStatus
+from shortlist.contracts.summaries import RejectReason
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Rows of the shop's tables: used, and set aside."""
+
+    users: int
+    items: int
+    interactions: int
+    rejected: int
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """Averages over the evaluated users, in [0, 1]."""
+
+    recall_at_x: float
+    ndcg_at_x: float
+    coverage: float
+
+
+class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """The model and its baselines on one list kind; the model's figures stand in the first three.
+
+    A baseline that is not measured on this kind is None.
+    """
+
+    recall_at_x: float
+    ndcg_at_x: float
+    coverage: float
+    popularity: Figures | None
+    buy_it_again: Figures | None
+    users: int
+
+    @property
+    def by_name(self) -> dict[str, Figures]:
+        """`model`, then the baselines that were measured."""
+        model = Figures(recall_at_x=self.recall_at_x, ndcg_at_x=self.ndcg_at_x, coverage=self.coverage)
+        named = {"model": model, "popularity": self.popularity, "buy_it_again": self.buy_it_again}
+        return {name: figures for name, figures in named.items() if figures is not None}
+
+
+class Metrics(KindFigures, frozen=True, kw_only=True):
+    """Of the hold-out; the figures at the top are those of `everything`, all kinds stand in `kinds`."""
+
+    x: int
+    split: str
+    kinds: dict[ListKind, KindFigures]
+
+
+class IndexReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The k-NN index; `recall_at_x` against exact search."""
+
+    factory: str
+    recall_at_x: float
+    n_items: int
+    dims: int
+    size_bytes: int
+    fell_back: bool
+
+
+class StageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """A stage; those that run per shard are summed (seconds) and maxed (memory).
+
+    Attributes:
+        seconds: of work, over all shards.
+        peak_rss_mib: of the largest shard.
+        shards: 0 where the stage runs once for the run.
+        started_s, ended_s: from the start of the execution; None where an earlier execution of the run did the work.
+    """
+
+    name: str
+    seconds: float
+    peak_rss_mib: float
+    shards: int = 0
+    started_s: float | None = None
+    ended_s: float | None = None
+
+
+class GateReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What the quality gate said; `published_run` is the run it compared with."""
+
+    publish: bool
+    reasons: tuple[str, ...]
+    published_run: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole of report.json.
+
+    Attributes:
+        lists_written: users whose lists are stored.
+        mails_sent: accepted by the mail service, each to one recipient.
+        mails_suppressed: recipients left out: unsubscribed, bounced or complained.
+        mails_rejected: refused by the mail service for good.
+        mails_in_doubt: handed over without an answer; not sent again.
+        mailable: users with an address who are subscribed, as the input says.
+        seconds_total: from the start of this execution to the report.
+    """
+
+    run_id: str
+    campaign: str
+    status: RunStatus
+    as_of: str
+    counts: Counts
+    lists_written: int
+    mails_sent: int
+    mails_suppressed: int
+    mails_rejected: int
+    mails_in_doubt: int
+    mailable: int
+    metrics: Metrics
+    index: IndexReport
+    gate: GateReport
+    stages: tuple[StageReport, ...]
+    seconds_total: float
+    reject_reasons: tuple[RejectReason, ...]

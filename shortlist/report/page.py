@@ -1,0 +1,66 @@
+"""A `Report` and its plots come in; one self-contained HTML page goes out."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import jinja2
+from markupsafe import Markup
+
+from shortlist.contracts.records import RunStatus
+from shortlist.contracts.report import Report
+from shortlist.report.plots import KIND_TITLES, SERIES, duration
+
+STATUS_TITLES: Final[dict[RunStatus, str]] = {
+    "running": "running",
+    "completed": "completed",
+    "published": "published, not mailed",
+    "held_back": "held back",
+    "failed": "failed",
+}
+_OUTCOMES: Final = (
+    ("mails_sent", "sent", "sent"),
+    ("mails_suppressed", "suppressed", "left out: unsubscribed, bounced or complained"),
+    ("mails_rejected", "rejected", "refused by the mail service"),
+    ("mails_in_doubt", "in-doubt", "no answer from the mail service; not sent again"),
+)
+
+
+def page(report: Report, plots: Mapping[str, str]) -> str:
+    """The page; it loads nothing from anywhere."""
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    templates.filters |= {"count": _count, "share": _share, "size": _size, "duration": duration}
+    return templates.get_template("page.html.j2").render(
+        report=report,
+        plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704  our own drawing, no text of the shop's
+        status=STATUS_TITLES[report.status],
+        kind_titles=KIND_TITLES,
+        series=SERIES,
+        outcomes=[(getattr(report, field), name, words) for field, name, words in _OUTCOMES],
+        best_baseline=_best_baseline(report),
+    )
+
+
+def _best_baseline(report: Report) -> tuple[str, float]:
+    """Name and recall of the better baseline on the `everything` list."""
+    named = {name: f.recall_at_x for name, f in report.metrics.by_name.items() if name != "model"}
+    best = max(named, key=named.__getitem__)
+    return SERIES[best], named[best]
+
+
+def _count(number: float) -> str:
+    return f"{number:,}"
+
+
+def _share(part: float, digits: int = 1) -> str:
+    return f"{part:.{digits}%}"
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:,.1f} MB"

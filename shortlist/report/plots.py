@@ -1,0 +1,155 @@
+"""A `Report` comes in; its plots go out as SVG whose colours are the page's own, so that they follow light and dark."""
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Final
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from shortlist.contracts.report import Report, StageReport
+
+SERIES: Final = {"model": "this model", "popularity": "popularity", "buy_it_again": "bought before"}
+"""Series -> its name for people; also the page's colour variable."""
+KIND_TITLES: Final = {"everything": "Everything", "new_for_you": "New for you", "buy_again": "Buy again"}
+
+# matplotlib knows no CSS variable: it draws in colours that nobody uses, which then become the page's variables.
+_COLOURS: Final = {
+    "ink": "#010101",
+    "muted": "#010102",
+    "line": "#010103",
+    "model": "#010104",
+    "popularity": "#010105",
+    "buy_it_again": "#010106",
+    "work": "#010107",
+    "memory": "#010108",
+}
+_WIDTH: Final = 4.4  # inches: about a phone's width, so that the text stays readable there
+_ROW: Final = 0.29
+
+
+def draw(report: Report) -> dict[str, str]:
+    """The page's plots by name: `recall`, `timeline`, `memory`."""
+    return {"recall": recall_plot(report), "timeline": timeline_plot(report), "memory": memory_plot(report)}
+
+
+def recall_plot(report: Report) -> str:
+    """Bars of recall by list kind, the model above its baselines."""
+    kinds = {KIND_TITLES[kind]: figures.by_name for kind, figures in report.metrics.kinds.items()}
+    rows = sum(len(named) + 1 for named in kinds.values())
+    with _style():
+        figure, axes = _figure(rows)
+        place, labels = 0.0, []
+        for title, named in kinds.items():
+            axes.text(0, place, title, va="center", weight="bold")
+            labels.append("")
+            for series, figures in named.items():
+                place += 1
+                axes.barh(place, figures.recall_at_x, height=0.72, color=_COLOURS[series])
+                _beside(axes, figures.recall_at_x, place, f"{figures.recall_at_x:.3f}", bold=series == "model")
+                labels.append(SERIES[series])
+            place += 1
+        _rows(axes, labels)
+        axes.set_xlabel(f"recall@{report.metrics.x}")
+        return _svg(figure, "recall", f"Recall at {report.metrics.x} of the model and its baselines")
+
+
+def timeline_plot(report: Report) -> str:
+    """A bar from start to end for every stage that this execution has run."""
+    stages = [stage for stage in report.stages if stage.started_s is not None and stage.ended_s is not None]
+    with _style():
+        figure, axes = _figure(max(len(stages), 1))
+        for place, stage in enumerate(stages):
+            started, ended = stage.started_s or 0.0, stage.ended_s or 0.0
+            axes.barh(place, ended - started, left=started, height=0.66, color=_COLOURS["work"])
+            _beside(axes, ended, place, duration(ended - started))
+        _rows(axes, [_stage_label(stage) for stage in stages])
+        axes.set_xlabel("seconds since the start")
+        return _svg(figure, "timeline", "When each stage worked")
+
+
+def memory_plot(report: Report) -> str:
+    """A bar of peak memory for every stage."""
+    with _style():
+        figure, axes = _figure(max(len(report.stages), 1))
+        for place, stage in enumerate(report.stages):
+            axes.barh(place, stage.peak_rss_mib, height=0.66, color=_COLOURS["memory"])
+            _beside(axes, stage.peak_rss_mib, place, f"{stage.peak_rss_mib:,.0f}")
+        _rows(axes, [stage.name for stage in report.stages])
+        axes.set_xlabel("peak memory, MiB (of the largest shard)")
+        return _svg(figure, "memory", "Peak memory of each stage")
+
+
+def duration(seconds: float) -> str:
+    """`7.25` -> `7.2 s`, `754` -> `12 min 34 s`, `7300` -> `2 h 1 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def _style() -> AbstractContextManager[None]:
+    return mpl.rc_context(
+        {
+            "svg.fonttype": "none",  # text stays text: it takes the page's font and can be searched
+            "font.size": 9.5,
+            "text.color": _COLOURS["ink"],
+            "axes.edgecolor": _COLOURS["line"],
+            "axes.labelcolor": _COLOURS["muted"],
+            "xtick.color": _COLOURS["muted"],
+            "ytick.color": _COLOURS["ink"],
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.spines.left": False,
+            "ytick.major.size": 0,
+            "grid.color": _COLOURS["line"],
+            "grid.linewidth": 0.6,
+            "axes.axisbelow": True,
+        }
+    )
+
+
+def _stage_label(stage: StageReport) -> str:
+    return f"{stage.name} × {stage.shards}" if stage.shards else stage.name
+
+
+def _figure(rows: int) -> tuple[Figure, Axes]:
+    figure = Figure(figsize=(_WIDTH, rows * _ROW + 0.75), layout="constrained")
+    axes = figure.add_subplot()
+    axes.grid(axis="x")
+    axes.locator_params(axis="x", nbins=5)
+    axes.margins(x=0.16)
+    return figure, axes
+
+
+def _rows(axes: Axes, labels: Sequence[str]) -> None:
+    axes.set_yticks(range(len(labels)), labels)
+    axes.set_ylim(len(labels) - 0.4, -0.6)
+    axes.set_xlim(left=0)
+
+
+def _beside(axes: Axes, value: float, place: float, text: str, *, bold: bool = False) -> None:
+    axes.annotate(
+        text,
+        (value, place),
+        xytext=(4, 0),
+        textcoords="offset points",
+        va="center",
+        weight="bold" if bold else "normal",
+    )
+
+
+def _svg(figure: Figure, name: str, label: str) -> str:
+    """The figure as an inline <svg>; the same figure gives the same text."""
+    buffer = io.StringIO()
+    metadata: Mapping[str, None] = {"Date": None, "Creator": None, "Format": None, "Type": None}
+    with mpl.rc_context({"svg.hashsalt": name}):
+        figure.savefig(buffer, format="svg", transparent=True, metadata=dict(metadata))
+    svg = buffer.getvalue()
+    svg = svg[svg.index("<svg") :]
+    for variable, colour in _COLOURS.items():
+        svg = svg.replace(colour, f"var(--{variable.replace('_', '-')})")
+    return re.sub(r'width="[\d.]+pt" height="[\d.]+pt"', f'role="img" aria-label="{label}"', svg, count=1)

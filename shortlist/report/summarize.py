@@ -1,0 +1,140 @@
+"""Manifests and metrics of a run come in, its `Report` goes out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+
+from shortlist.config import Campaign
+from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.metrics import KindMetrics, ListMetrics, RunMetrics
+from shortlist.contracts.payloads import Run
+from shortlist.contracts.records import RunStatus
+from shortlist.contracts.report import (
+    Counts,
+    Figures,
+    GateReport,
+    IndexReport,
+    KindFigures,
+    Metrics,
+    Report,
+    StageReport,
+)
+from shortlist.contracts.stages import RESUMABLE_STAGES, STAGES_OF_MAP
+from shortlist.contracts.summaries import PrepareSummary, SendEmailsSummary, WriteTopXSummary
+
+SHARD_STAGES: Final = tuple(stage for stages in STAGES_OF_MAP.values() for stage in stages)
+WORST_REASONS: Final = 20
+
+
+def summarize(
+    run: Run,
+    campaign: Campaign,
+    manifests: Sequence[Manifest],
+    metrics: RunMetrics,
+    now: datetime,
+) -> Report:
+    """Put the figures of a run together.
+
+    Args:
+        manifests: of every stage and shard that is complete; Prepare is among them.
+        now: aware; ends `seconds_total`.
+    """
+    by_stage: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        by_stage.setdefault(manifest.stage, []).append(manifest)
+    prepare = msgspec.convert(by_stage["Prepare"][0].summary, PrepareSummary)
+    written = [msgspec.convert(m.summary, WriteTopXSummary) for m in by_stage.get("WriteTopX", [])]
+    mailed = [msgspec.convert(m.summary, SendEmailsSummary) for m in by_stage.get("SendEmails", [])]
+    start = start_of(run, manifests, now)
+    return Report(
+        run_id=run.run_id,
+        campaign=run.campaign,
+        status=_status(run, campaign, metrics.publish, bool(mailed)),
+        as_of=run.as_of,
+        counts=Counts(
+            users=prepare.users,
+            items=prepare.items,
+            interactions=prepare.interactions,
+            rejected=prepare.rejected,
+        ),
+        lists_written=sum(shard.lists_written for shard in written),
+        mails_sent=sum(shard.sent for shard in mailed),
+        mails_suppressed=sum(shard.suppressed for shard in mailed),
+        mails_rejected=sum(shard.rejected for shard in mailed),
+        mails_in_doubt=sum(shard.in_doubt for shard in mailed),
+        mailable=prepare.mailable,
+        metrics=_metrics(metrics),
+        index=msgspec.convert(msgspec.to_builtins(metrics.index), IndexReport),
+        gate=GateReport(publish=metrics.publish, reasons=metrics.reasons, published_run=metrics.published_run),
+        stages=tuple(_stages(by_stage, start)),
+        seconds_total=round((now - start).total_seconds(), 3),
+        reject_reasons=prepare.reject_reasons[:WORST_REASONS],
+    )
+
+
+def start_of(run: Run, manifests: Iterable[Manifest], now: datetime) -> datetime:
+    """When the execution started; by its first stage where the state machine did not say."""
+    if run.started_at:
+        return datetime.fromisoformat(run.started_at)
+    return min((datetime.fromisoformat(m.started_at) for m in manifests if m.started_at), default=now)
+
+
+def _status(run: Run, campaign: Campaign, publish: bool, mailed: bool) -> RunStatus:
+    if not publish:
+        return "held_back"
+    return "published" if campaign.mail is not None and not run.send and not mailed else "completed"
+
+
+def _metrics(metrics: RunMetrics) -> Metrics:
+    holdout = metrics.holdout
+    kinds = {kind: _kind(measured) for kind, measured in holdout.kinds.items()}
+    top = kinds["everything"]
+    return Metrics(
+        **{name: getattr(top, name) for name in KindFigures.__struct_fields__},
+        x=holdout.x,
+        split=holdout.split,
+        kinds=kinds,
+    )
+
+
+def _kind(measured: KindMetrics) -> KindFigures:
+    model = _figures(measured.model)
+    baselines = {name: _figures(figures) for name, figures in measured.baselines.items()}
+    return KindFigures(
+        recall_at_x=model.recall_at_x,
+        ndcg_at_x=model.ndcg_at_x,
+        coverage=model.coverage,
+        popularity=baselines.get("popularity"),
+        buy_it_again=baselines.get("buy_it_again"),
+        users=measured.users,
+    )
+
+
+def _figures(metrics: ListMetrics) -> Figures:
+    return Figures(
+        recall_at_x=round(metrics.recall, 6), ndcg_at_x=round(metrics.ndcg, 6), coverage=round(metrics.coverage, 6)
+    )
+
+
+def _stages(by_stage: Mapping[str, Sequence[Manifest]], start: datetime) -> Iterable[StageReport]:
+    for stage in RESUMABLE_STAGES:
+        parts = by_stage.get(stage, [])
+        if not parts:
+            continue
+        seconds = sum(part.seconds for part in parts)
+        spans = [
+            ((datetime.fromisoformat(part.started_at) - start).total_seconds(), part.seconds)
+            for part in parts
+            if part.started_at
+        ]
+        now_made = [(began, began + took) for began, took in spans if began >= 0]
+        yield StageReport(
+            name=stage,
+            seconds=round(seconds, 3),
+            peak_rss_mib=max(part.peak_rss_mib for part in parts),
+            shards=len(parts) if stage in SHARD_STAGES else 0,
+            started_s=round(min(began for began, _ in now_made), 3) if now_made else None,
+            ended_s=round(max(ended for _, ended in now_made), 3) if now_made else None,
+        )
