@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from shortlist.contracts.keys import MAX_PARTS
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.payloads import CAMPAIGN_NAME
 from shortlist.errors import ContractError
@@ -13,6 +14,7 @@ Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 NonNegative = Annotated[float, msgspec.Meta(ge=0.0)]
 FeatureKind = Literal["categorical", "multi_valued", "numeric"]
+TableOrigin = Literal["files", "interactions"]
 
 
 class Config(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -49,6 +51,8 @@ class Input(Config, frozen=True, kw_only=True):
 
     Attributes:
         prefix: S3 prefix above `interactions/`, `items/` and `users/`.
+        items_from, users_from: `files`, or `interactions` where the shop sends lines of purchases only: the table is
+            then made of each id's newest line, and its `columns` and `features` name columns of the interactions file.
         event_weights: event_type -> weight of one interaction; types not named here are left out. Rows without an
             event_type are purchases.
         value_weight: how the value column (quantity, rating) multiplies the weight.
@@ -60,6 +64,8 @@ class Input(Config, frozen=True, kw_only=True):
     interactions: Table = Table()
     items: Table = Table()
     users: Table = Table()
+    items_from: TableOrigin = "files"
+    users_from: TableOrigin = "files"
     event_weights: dict[str, NonNegative] = msgspec.field(default_factory=lambda: {"purchase": 1.0})
     value_weight: Literal["none", "log1p", "linear"] = "none"
     positive_from: float | None = None
@@ -157,9 +163,10 @@ class Mail(Config, frozen=True, kw_only=True):
     Attributes:
         sender: address of a verified SES identity.
         sender_name: shown beside it.
-        subject: Jinja2, with `first_name` (may be empty) and `items`.
+        subject: Jinja2, with `first_name` (may be empty), `items` (titles) and `locale`; empty: the locale's own words.
         template: folder name in shortlist/mail/templates.
         items: how many of the list's x items the message shows.
+        min_days_between: nobody is mailed again by any campaign within so many days of the last message; 0: no limit.
         postal_address: of the shop; many countries require it.
         shop_url: https; the base for items without their own URL.
         default_locale, currency: where the user or the item does not say.
@@ -168,9 +175,10 @@ class Mail(Config, frozen=True, kw_only=True):
     sender: str
     sender_name: str = ""
     reply_to: str = ""
-    subject: str = "{% if first_name %}{{ first_name }}, {% endif %}your picks of the week"
+    subject: str = ""
     template: str = "picks"
     items: Positive = 8
+    min_days_between: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 1.0
     postal_address: str = ""
     shop_name: str = ""
     shop_url: str = ""
@@ -220,6 +228,16 @@ def campaign_from_mapping(value: Any, source: str) -> Campaign:
         raise ContractError(f"{source}: {_where(str(error))}. docs/data-contracts.md lists every setting.") from error
     if len(set(campaign.lists)) != len(campaign.lists):
         raise ContractError(f"{source}: `lists` names a kind twice: {', '.join(campaign.lists)}. Name each once.")
+    if campaign.input.interactions.features:
+        raise ContractError(
+            f"{source}: `input.interactions.features` is set, but only items and users have features. Cure: leave it "
+            "out, or move it to `input.items.features` with `input.items_from: interactions`."
+        )
+    if campaign.shards.users > MAX_PARTS * campaign.shards.recipients:
+        raise ContractError(
+            f"{source}: `shards.users` is over {MAX_PARTS} times `shards.recipients`, but a user shard has at most "
+            f"{MAX_PARTS} recipient parts. Cure: raise `shards.recipients` to {-(-campaign.shards.users // MAX_PARTS)}."
+        )
     return campaign
 
 

@@ -31,3 +31,7 @@ class MissingObjectError(ContractError):
 
 class MessageRejectedError(ShortlistError):
     """The mail service refuses this message for good: a bad address, a suppressed recipient, an unverified sender."""
+
+
+class DailyQuotaError(ShortlistError):
+    """The mail account may send no more today: the state machine waits and goes on where it stopped."""

@@ -1,14 +1,17 @@
 """Ports: what the stages need of the world. `shortlist.aws` implements them with boto3, `tests/fakes.py` in memory."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from shortlist.contracts.manifests import Output
-from shortlist.contracts.records import CurrentRun, Delivery, RunRecord, StoredLists
+from shortlist.contracts.records import CurrentRun, Delivery, DeliveryState, RunRecord, StoredLists
+
+Progress = Callable[[str, dict[str, Any]], None]
+"""Called with the name of an event and its figures: one line of the log of a job that takes minutes."""
 
 
 class StoredObject(msgspec.Struct, frozen=True):
@@ -75,15 +78,34 @@ class RunsTable(Protocol):
 
 
 class Ledger(Protocol):
-    """`deliveries`: nobody is mailed twice."""
+    """`deliveries`: nobody is mailed twice. Reads see every write that was answered before."""
 
-    def claim(self, delivery: Delivery) -> Delivery | None:
-        """None where this call made the claim; otherwise the entry that stands there (perhaps claimed, in doubt)."""
+    def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
+        """Take the right to mail a user in a run, and with it the address, in one step.
+
+        Granted where the user has no entry, a released one, or one by the same `claimed_by`; and where nobody else was
+        mailed at this address by the same run, nor anybody by another run at or after `since` (ISO 8601 UTC).
+
+        Returns:
+            None where this call made the claim; otherwise what stands in its way: the user's own entry, or the claim
+            of another user or run on the address.
+        """
 
     def record(self, delivery: Delivery) -> None:
-        """Replace the entry that `claim` made by its outcome."""
+        """Replace the claim of `delivery.claimed_by` by its outcome; without effect once the entry has moved on."""
 
-    def entries(self, campaign_run: str) -> Iterator[Delivery]: ...
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+        """Note what became of a message (`delivered`, `bounced`, `complained`), in any order and any number of times.
+
+        Returns:
+            False where there is no such entry or it says more already.
+        """
+
+    def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
+        """The entries of these users, those that have one."""
+
+    def entries(self, campaign_run: str) -> Iterator[Delivery]:
+        """All of a run, in the order of the user ids' UTF-8."""
 
 
 class Suppressions(Protocol):
@@ -92,7 +114,11 @@ class Suppressions(Protocol):
     def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
         """hash -> cause (`unsubscribed`, `bounced`, `complained`), for those that are suppressed."""
 
-    def add(self, address_hash: str, cause: str, at: str) -> None: ...
+    def add(self, address_hash: str, cause: str, at: str) -> None:
+        """Suppress from now on. The first cause stays."""
+
+    def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
+        """Count a temporary bounce, the same event once; returns how many there are. Does not suppress by itself."""
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,7 +131,7 @@ class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SendQuota(msgspec.Struct, frozen=True, kw_only=True):
-    """What the account may still send: messages a second, and messages in the next 24 hours."""
+    """What the account may still send: messages a second, and messages in 24 hours (−1: no limit)."""
 
     max_per_second: float
     max_per_day: float
@@ -119,7 +145,8 @@ class MailTransport(Protocol):
         """The service's message id.
 
         Raises TransientError where the service certainly did not take it (throttled), MessageRejectedError where it
-        refuses this message for good, and lets anything else through: then it is not known whether it was taken.
+        refuses this message for good, DailyQuotaError or ContractError where it would take none of this campaign's at
+        the moment or as it is set up, and lets anything else through: then it is not known whether it was taken.
         """
 
     def quota(self) -> SendQuota: ...

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from shortlist.contracts.manifests import Output
-from shortlist.contracts.records import CurrentRun, Delivery, RunRecord, StoredLists
+from shortlist.contracts.records import SETTLES, CurrentRun, Delivery, DeliveryState, RunRecord, StoredLists
 from shortlist.errors import MissingObjectError, PublishError
 from shortlist.ports import OutgoingMessage, SendQuota, StoredObject
 
@@ -117,38 +119,65 @@ class MemoryRunsTable:
 
 
 class MemoryLedger:
-    """Ledger in a dict."""
+    """Ledger in dicts: entries by campaign_run and user, claims on addresses by hash."""
 
     def __init__(self) -> None:
         self.deliveries: dict[tuple[str, str], Delivery] = {}
+        self.addresses: dict[str, Delivery] = {}
 
-    def claim(self, delivery: Delivery) -> Delivery | None:
+    def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
         key = (delivery.campaign_run, delivery.user_id)
-        if key in self.deliveries:
-            return self.deliveries[key]
+        standing = self.deliveries.get(key)
+        if standing and standing.state != "released" and standing.claimed_by != delivery.claimed_by:
+            return standing
+        holder = self.addresses.get(address_hash)
+        of_another = holder is not None and (holder.campaign_run, holder.user_id) != key
+        if of_another and (holder.campaign_run == delivery.campaign_run or holder.claimed_at >= since):
+            return holder
+        if address_hash:
+            self.addresses[address_hash] = delivery
         self.deliveries[key] = delivery
         return None
 
     def record(self, delivery: Delivery) -> None:
-        self.deliveries[delivery.campaign_run, delivery.user_id] = delivery
+        standing = self.deliveries[delivery.campaign_run, delivery.user_id]
+        if standing.state == "claimed" and standing.claimed_by == delivery.claimed_by:
+            self.deliveries[delivery.campaign_run, delivery.user_id] = delivery
+
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+        standing = self.deliveries.get((campaign_run, user_id))
+        if standing is None or standing.state not in SETTLES[state]:
+            return False
+        self.deliveries[campaign_run, user_id] = replace(standing, state=state, detail=detail)
+        return True
+
+    def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
+        found = ((user_id, self.deliveries.get((campaign_run, user_id))) for user_id in user_ids)
+        return {user_id: entry for user_id, entry in found if entry}
 
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
-        for (partition, _), delivery in sorted(self.deliveries.items()):
+        for (partition, _), delivery in sorted(self.deliveries.items(), key=lambda pair: pair[0][1].encode()):
             if partition == campaign_run:
                 yield delivery
 
 
 class MemorySuppressions:
-    """Suppressions in a dict."""
+    """Suppressions in dicts."""
 
     def __init__(self) -> None:
         self.causes: dict[str, str] = {}
+        self.soft_bounces: dict[str, set[str]] = {}
 
     def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
         return {key: self.causes[key] for key in address_hashes if key in self.causes}
 
     def add(self, address_hash: str, cause: str, at: str) -> None:
         self.causes.setdefault(address_hash, cause)
+
+    def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
+        events = self.soft_bounces.setdefault(address_hash, set())
+        events.add(event_id)
+        return len(events)
 
 
 class MemoryTransport:

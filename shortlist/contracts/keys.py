@@ -9,6 +9,8 @@ from shortlist.errors import ContractError
 INPUT_TABLES: Final = ("interactions", "items", "users")
 INPUT_PREFIX: Final = "input/"
 RUNS_PREFIX: Final = "runs/"
+MAX_PARTS: Final = 1_000
+"""Recipient parts of one user shard: their numbers have three digits."""
 
 
 def input_prefix(prefix: str, table: str) -> str:
@@ -106,6 +108,10 @@ class RunKeys:
     def map_results(self, state: str) -> str:
         """Prefix under which each Distributed Map leaves `<map run>/FAILED_0.json` and its like."""
         return f"{self.root}map-results/{state}/"
+
+    def outcomes(self, shard: str) -> str:
+        """What became of every recipient of a recipient shard (JSON Lines: user_id, outcome, detail)."""
+        return f"{self.root}outcomes/{shard}.jsonl"
 
     def failure(self, stage: str) -> str:
         """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""

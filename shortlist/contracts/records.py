@@ -20,7 +20,17 @@ MAX_ID_BYTES: Final = 1024
 """Ids are sort keys, which DynamoDB limits to 1,024 bytes; longer ones are rejected by Prepare."""
 
 RunStatus = Literal["running", "held_back", "published", "completed", "failed"]
-DeliveryState = Literal["claimed", "sent", "rejected", "delivered", "bounced", "complained", "suppressed"]
+DeliveryState = Literal["claimed", "released", "sent", "rejected", "delivered", "bounced", "complained", "suppressed"]
+"""claimed: by an execution that was about to send, so in doubt once that execution is gone; released: claimed, but the
+mail service certainly did not take the message, so it may be claimed again; sent: accepted by the service; rejected:
+refused by it for good; suppressed: not to be mailed (`detail` says why); the others come from the service's events."""
+
+SETTLES: Final[dict[DeliveryState, tuple[DeliveryState, ...]]] = {
+    "delivered": ("claimed", "released", "sent"),
+    "bounced": ("claimed", "released", "sent", "delivered"),
+    "complained": ("claimed", "released", "sent", "delivered", "bounced"),
+}
+"""What an event of the mail service may replace: events come late, twice and in any order, and the worst news stays."""
 
 
 class StoredLists(msgspec.Struct, frozen=True, kw_only=True):
@@ -63,7 +73,12 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):
-    """An item of `deliveries`, the send ledger: claimed before SES is called, sent once SES has answered."""
+    """An item of `deliveries`, the send ledger: claimed before SES is called, sent once SES has answered.
+
+    Attributes:
+        claimed_by: unique to one attempt of one Lambda at one message; only it may record the outcome.
+        detail: cause of a suppression, a rejection or a bounce.
+    """
 
     campaign_run: str
     user_id: str

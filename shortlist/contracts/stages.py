@@ -53,6 +53,9 @@ STAGES_OF_MAP: Final[dict[str, tuple[StageName, ...]]] = {
 }
 """Distributed Map state -> the stages that run once for each of its shards, in order."""
 
+SEND_CONCURRENCY: Final = 5
+"""MaxConcurrency of the SendEmails map: each of its children may use this part of the mail account's rate."""
+
 FORCE_FROM: Final[tuple[str, ...]] = (*RESUMABLE_STAGES, "Recommend")
 
 

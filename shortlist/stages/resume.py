@@ -50,12 +50,14 @@ def run_once(
     store: ObjectStore,
     clock: Clock,
     shard: str = "",
+    settled: Callable[[Manifest], bool] = lambda manifest: True,
 ) -> tuple[Manifest, bool]:
     """Do `work` unless its manifest is there, made from the same inputs, and not forced away.
 
     Args:
         inputs: everything the outputs depend on, as JSON values: settings, digests of earlier manifests.
         work: makes and stores the outputs; may be repeated, so its writes must be idempotent.
+        settled: whether a matching manifest says all there is to say; where not, the work is looked at again.
 
     Returns:
         The manifest, and whether the work was skipped.
@@ -68,7 +70,7 @@ def run_once(
         except MissingObjectError:
             pass
         else:
-            if manifest.inputs == wanted:
+            if manifest.inputs == wanted and settled(manifest):
                 return manifest, True
     started = clock.now()
     done = work()

@@ -1,0 +1,161 @@
+"""Ledger over DynamoDB: conditional writes decide who may send. Two kinds of items live in the table:
+
+campaign_run = "weekly-picks#<run>", user_id         an entry, see contracts.records.Delivery
+campaign_run = "@<address hash>",    user_id = "@"   who was last mailed at an address, by which run, when
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+from botocore.exceptions import ClientError
+
+from shortlist.aws.dynamodb import code_of, item_of, pause, read_rows, row_of, translated
+from shortlist.contracts.records import SETTLES, Delivery, DeliveryState
+from shortlist.errors import TransientError
+
+DAY_S: Final = 86_400
+ENTRY_DAYS: Final = 400
+"""How long it is known who was mailed: longer than any run is resumed or reported on."""
+ADDRESS_DAYS: Final = 62
+"""How long it is known when an address was mailed last: longer than any `min_days_between`."""
+
+_ATTEMPTS: Final = 6
+_FREE_USER: Final = "attribute_not_exists(user_id) OR #state = :released OR claimed_by = :by"
+_FREE_ADDRESS: Final = (
+    "attribute_not_exists(user_id) OR (mailed_run = :run AND mailed_user = :user) "
+    "OR (mailed_run <> :run AND claimed_at < :since)"
+)
+
+
+class DynamoLedger:
+    """The deliveries table of a deployment.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        table: its name.
+    """
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
+        writes = [{"Put": self._entry_claim(delivery)}]
+        if address_hash:
+            writes.append({"Put": self._address_claim(delivery, address_hash, since)})
+        for attempt in range(_ATTEMPTS):
+            try:
+                self._client.transact_write_items(TransactItems=writes)
+            except ClientError as error:
+                if code_of(error) != "TransactionCanceledException":
+                    raise translated(error, self._table) from error
+                reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
+                if "ConditionalCheckFailed" in reasons:
+                    standing = self._standing(delivery, address_hash, entry=reasons[0] == "ConditionalCheckFailed")
+                    if standing is not None:
+                        return standing
+            else:
+                return None
+            pause(attempt)  # another transaction held one of the items at that moment
+        raise TransientError(f"DynamoDB does not decide on a claim in {self._table}: too many attempts at once.")
+
+    def record(self, delivery: Delivery) -> None:
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item=_item(delivery),
+                ConditionExpression="#state = :claimed AND claimed_by = :by",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":claimed": {"S": "claimed"}, ":by": {"S": delivery.claimed_by}},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise translated(error, self._table) from error
+
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+        before = {f":s{number}": {"S": value} for number, value in enumerate(SETTLES[state])}
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"campaign_run": {"S": campaign_run}, "user_id": {"S": user_id}},
+                UpdateExpression="SET #state = :state, detail = :detail",
+                ConditionExpression=f"#state IN ({', '.join(before)})",
+                ExpressionAttributeNames={"#state": "state"},
+                ExpressionAttributeValues={":state": {"S": state}, ":detail": {"S": detail}, **before},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise translated(error, self._table) from error
+            return False
+        return True
+
+    def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
+        keys = [{"campaign_run": campaign_run, "user_id": user_id} for user_id in user_ids]
+        rows = read_rows(self._client, self._table, keys)
+        return {row["user_id"]: msgspec.convert(row, Delivery) for row in rows}
+
+    def entries(self, campaign_run: str) -> Iterator[Delivery]:
+        pages = self._client.get_paginator("query").paginate(
+            TableName=self._table,
+            KeyConditionExpression="campaign_run = :run",
+            ExpressionAttributeValues={":run": {"S": campaign_run}},
+            ConsistentRead=True,
+        )
+        try:
+            for page in pages:
+                for item in page["Items"]:
+                    yield msgspec.convert(row_of(item), Delivery)
+        except ClientError as error:
+            raise translated(error, self._table) from error
+
+    def _entry_claim(self, delivery: Delivery) -> dict[str, Any]:
+        return {
+            "TableName": self._table,
+            "Item": _item(delivery),
+            "ConditionExpression": _FREE_USER,
+            "ExpressionAttributeNames": {"#state": "state"},
+            "ExpressionAttributeValues": {":released": {"S": "released"}, ":by": {"S": delivery.claimed_by}},
+        }
+
+    def _address_claim(self, delivery: Delivery, address_hash: str, since: str) -> dict[str, Any]:
+        row = {
+            "campaign_run": f"@{address_hash}",
+            "user_id": "@",
+            "mailed_run": delivery.campaign_run,
+            "mailed_user": delivery.user_id,
+            "claimed_at": delivery.claimed_at,
+        }
+        return {
+            "TableName": self._table,
+            "Item": item_of(row, _epoch(delivery.claimed_at) + ADDRESS_DAYS * DAY_S),
+            "ConditionExpression": _FREE_ADDRESS,
+            "ExpressionAttributeValues": {
+                ":run": {"S": delivery.campaign_run},
+                ":user": {"S": delivery.user_id},
+                ":since": {"S": since},
+            },
+        }
+
+    def _standing(self, delivery: Delivery, address_hash: str, *, entry: bool) -> Delivery | None:
+        """What refused the claim; None where it is gone already."""
+        if entry:
+            return self.find(delivery.campaign_run, [delivery.user_id]).get(delivery.user_id)
+        for row in read_rows(self._client, self._table, [{"campaign_run": f"@{address_hash}", "user_id": "@"}]):
+            return Delivery(
+                campaign_run=row["mailed_run"],
+                user_id=row["mailed_user"],
+                state="claimed",
+                claimed_at=row["claimed_at"],
+                claimed_by="",
+            )
+        return None
+
+
+def _item(delivery: Delivery) -> dict[str, dict[str, str]]:
+    return item_of(msgspec.to_builtins(delivery), _epoch(delivery.claimed_at) + ENTRY_DAYS * DAY_S)
+
+
+def _epoch(moment: str) -> int:
+    return int(datetime.fromisoformat(moment).timestamp())

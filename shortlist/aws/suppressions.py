@@ -1,0 +1,60 @@
+"""Suppressions over DynamoDB, keyed by the hash of the address. An item without a cause counts soft bounces only."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from botocore.exceptions import ClientError
+
+from shortlist.aws.dynamodb import code_of, read_rows, translated
+
+SOFT_BOUNCE_DAYS: Final = 180
+"""Soft bounces are forgotten after so many days without another one."""
+
+
+class DynamoSuppressions:
+    """The suppressions table of a deployment.
+
+    Args:
+        client: a boto3 DynamoDB client.
+        table: its name.
+    """
+
+    def __init__(self, client: Any, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
+        keys = [{"address_hash": address_hash} for address_hash in address_hashes]
+        rows = read_rows(self._client, self._table, keys) if keys else iter(())
+        return {row["address_hash"]: row["cause"] for row in rows if "cause" in row}
+
+    def add(self, address_hash: str, cause: str, at: str) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"address_hash": {"S": address_hash}},
+                UpdateExpression="SET cause = :cause, suppressed_at = :at REMOVE expires_at, soft_bounces",
+                ConditionExpression="attribute_not_exists(cause)",
+                ExpressionAttributeValues={":cause": {"S": cause}, ":at": {"S": at}},
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise translated(error, self._table) from error
+
+    def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
+        expires_at = int(datetime.fromisoformat(at).timestamp()) + SOFT_BOUNCE_DAYS * 86_400
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key={"address_hash": {"S": address_hash}},
+                UpdateExpression="SET expires_at = :expires ADD soft_bounces :event",
+                ConditionExpression="attribute_not_exists(cause)",
+                ExpressionAttributeValues={":event": {"SS": [event_id]}, ":expires": {"N": str(expires_at)}},
+                ReturnValues="ALL_NEW",
+            )
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise translated(error, self._table) from error
+            return 0  # suppressed already
+        return len(answer["Attributes"]["soft_bounces"]["SS"])

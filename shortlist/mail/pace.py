@@ -1,0 +1,52 @@
+"""The mail account's live quota in, the moment at which the next message may go out."""
+
+from datetime import datetime, timedelta
+from typing import Final
+
+from shortlist.errors import DailyQuotaError, TransientError
+from shortlist.ports import Clock, MailTransport, SendQuota
+
+REFRESH_S: Final = 30.0
+"""How old the quota may be. GetAccount itself may be called once a second by the whole account."""
+
+
+class Pace:
+    """Spaces messages evenly at this sender's share of the account's rate.
+
+    Args:
+        share: the part of the rate that is ours, 1/n where n senders run at once.
+    """
+
+    def __init__(self, transport: MailTransport, clock: Clock, share: float) -> None:
+        self._transport = transport
+        self._clock = clock
+        self._share = share
+        self._quota: SendQuota | None = None
+        self._read_at = self._next_at = clock.now()
+        self._sent = 0
+
+    def wait(self) -> None:
+        """Return when the next message may be sent.
+
+        Raises:
+            DailyQuotaError: none may be sent any more today.
+            TransientError: the account may not send at the moment.
+        """
+        now = self._clock.now()
+        quota = self._live(now)
+        if quota.max_per_second <= 0:
+            raise TransientError("the mail account's rate is 0 messages a second: its sending is paused.")
+        if 0 <= quota.max_per_day <= quota.sent_last_day + self._sent / self._share:
+            raise DailyQuotaError(
+                f"the mail account has sent {quota.sent_last_day:.0f} of the {quota.max_per_day:.0f} messages it may "
+                "send in 24 hours. Sending goes on by itself when it may send again; ask for a higher quota."
+            )
+        if self._next_at > now:
+            self._clock.sleep((self._next_at - now).total_seconds())
+        self._next_at = max(self._next_at, now) + timedelta(seconds=1 / (quota.max_per_second * self._share))
+        self._sent += 1
+
+    def _live(self, now: datetime) -> SendQuota:
+        if self._quota is None or (now - self._read_at).total_seconds() >= REFRESH_S:
+            self._quota, self._read_at, self._sent = self._transport.quota(), now, 0
+        return self._quota

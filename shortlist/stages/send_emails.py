@@ -1,0 +1,224 @@
+"""SendEmails: a shard of recipients and their lists in, one message to each of them out, and what became of each."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from shortlist.config import Campaign
+from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
+from shortlist.contracts.lists import ListedItem, Recipient, UserLists
+from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.payloads import Run
+from shortlist.contracts.records import Delivery, campaign_run
+from shortlist.contracts.stages import SEND_CONCURRENCY
+from shortlist.errors import ContractError, MessageRejectedError
+from shortlist.mail.address import address_hash
+from shortlist.mail.compose import Composer
+from shortlist.mail.delivery import Courier, Outcome, outcome_of
+from shortlist.mail.pace import Pace
+from shortlist.mail.token import Keys
+from shortlist.ports import Clock, Ledger, MailTransport, ObjectStore, Suppressions
+from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
+
+SUPPRESSION_BATCH: Final = 25
+"""Recipients whose suppression is looked up at once: few, so that the answer is seconds old when they are mailed."""
+SETTLE_PAUSES_S: Final = (1.0, 2.0, 4.0)
+"""How long a shard waits for another attempt's messages that are on their way."""
+CAUSES: Final = ("unsubscribed", "bounced", "complained", "same_address", "mailed_recently")
+
+
+def send_emails(
+    run: Run,
+    key: str,
+    *,
+    store: ObjectStore,
+    ledger: Ledger,
+    suppressions: Suppressions,
+    transport: MailTransport,
+    clock: Clock,
+    keys: Keys,
+    unsubscribe_url: str,
+    attempt: str,
+    remaining_s: Callable[[], float],
+    concurrency: int = SEND_CONCURRENCY,
+) -> tuple[Manifest, bool]:
+    """Mail one recipient shard; nobody twice, whoever else is at it and however often it is asked.
+
+    Args:
+        key: the recipient shard's object.
+        keys, unsubscribe_url: for the recipients' unsubscribe links.
+        attempt: unique to this attempt.
+        remaining_s: seconds until this process is ended.
+        concurrency: senders that share the mail account's rate.
+
+    Returns:
+        The manifest, whose summary is a `SendEmailsSummary`, and whether there was nothing to do.
+
+    Raises:
+        OutOfTimeError, TransientError, DailyQuotaError: call again, it goes on where it stopped.
+        ContractError: the campaign or the mail service is not set up for sending.
+    """
+    shard = shard_of(key)
+    campaign = read_campaign(run.run_id, store=store)
+    composer = Composer(
+        campaign,
+        run_id=run.run_id,
+        as_of=datetime.fromisoformat(run.as_of),
+        unsubscribe_url=unsubscribe_url,
+        keys=keys,
+    )
+    raw = store.read(key)
+
+    def work() -> Work:
+        recipients = _recipients(raw, key)
+        lists = _lists(RunKeys(run.run_id).topx(user_shard_of(shard)), campaign, recipients, store)
+        courier = Courier(
+            campaign_run=campaign_run(run.campaign, run.run_id),
+            attempt=attempt,
+            since=_since(campaign, clock),
+            ledger=ledger,
+            transport=transport,
+            clock=clock,
+            pace=Pace(transport, clock, 1 / concurrency),
+            remaining_s=remaining_s,
+        )
+        mailing = _Mailing(courier, composer, ledger, suppressions, campaign_run(run.campaign, run.run_id))
+        mailing.mail(recipients, lists)
+        mailing.look_again(clock)
+        outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
+        outcomes_key = RunKeys(run.run_id).outcomes(shard)
+        body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
+        return Work({outcomes_key: store.write(outcomes_key, body)}, _summary(outcomes, mailing.already_sent))
+
+    ranked = read_manifest(run.run_id, "Rank", store=store, shard=user_shard_of(shard))
+    inputs = {
+        "recipients": hashlib.sha256(raw).hexdigest(),
+        "lists": ranked.digest(),
+        "list": campaign.lists[0],
+        "mail": msgspec.to_builtins(campaign.mail),
+    }
+    return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
+
+
+class _Mailing:
+    """The state of one pass over a shard: what is known of each recipient so far."""
+
+    def __init__(
+        self, courier: Courier, composer: Composer, ledger: Ledger, suppressions: Suppressions, partition: str
+    ) -> None:
+        self._courier = courier
+        self._composer = composer
+        self._ledger = ledger
+        self._suppressions = suppressions
+        self._partition = partition
+        self.outcomes: dict[str, Outcome] = {}
+        self.already_sent = 0
+
+    def mail(self, recipients: Sequence[Recipient], lists: dict[str, tuple[ListedItem, ...]]) -> None:
+        """Every recipient gets an outcome; those with an entry in the ledger keep what it says."""
+        for user_id, entry in self._find([recipient.user_id for recipient in recipients]).items():
+            if entry.state != "released":
+                self.outcomes[user_id] = outcome_of(entry)
+        self.already_sent = sum(outcome.outcome == "sent" for outcome in self.outcomes.values())
+        left = [recipient for recipient in recipients if recipient.user_id not in self.outcomes]
+        for batch in _batches(left, SUPPRESSION_BATCH):
+            self._courier.check_time()
+            self._mail_batch(batch, lists)
+
+    def look_again(self, clock: Clock) -> None:
+        """Messages that another attempt was about to send may have been recorded meanwhile."""
+        for pause in SETTLE_PAUSES_S:
+            doubtful = [user_id for user_id, outcome in self.outcomes.items() if outcome.outcome == "in_doubt"]
+            if not doubtful:
+                return
+            clock.sleep(pause)
+            for user_id, entry in self._find(doubtful).items():
+                self.outcomes[user_id] = outcome_of(entry)
+
+    def _mail_batch(self, batch: Sequence[Recipient], lists: dict[str, tuple[ListedItem, ...]]) -> None:
+        hashes = {recipient.user_id: _hash_or_empty(recipient.email) for recipient in batch}
+        causes = self._suppressions.suppressed([value for value in hashes.values() if value])
+        for recipient in batch:
+            user_id, known_by = recipient.user_id, hashes[recipient.user_id]
+            if known_by in causes:
+                outcome = self._courier.withhold(user_id, "suppressed", causes[known_by])
+            elif not known_by:
+                outcome = self._courier.withhold(user_id, "rejected", "the address cannot be mailed")
+            elif not lists.get(user_id):
+                outcome = Outcome(user_id, "without_list")
+            else:
+                message = self._composer.compose(recipient, lists[user_id])
+                outcome = self._courier.deliver(user_id, message, known_by)
+            self.outcomes[user_id] = outcome
+
+    def _find(self, user_ids: Sequence[str]) -> dict[str, Delivery]:
+        return dict(self._ledger.find(self._partition, user_ids)) if user_ids else {}
+
+
+def _recipients(raw: bytes, key: str) -> list[Recipient]:
+    try:
+        recipients: list[Recipient] = msgspec.json.Decoder(Recipient).decode_lines(raw)
+    except msgspec.DecodeError as error:
+        raise ContractError(f"{key}: {error}. Re-run the run from Prepare.") from error
+    return list({recipient.user_id: recipient for recipient in recipients}.values())
+
+
+class _Owner(msgspec.Struct):
+    """The one field of a line of lists that says whether the rest is needed."""
+
+    user_id: str
+
+
+def _lists(
+    key: str, campaign: Campaign, recipients: Sequence[Recipient], store: ObjectStore
+) -> dict[str, tuple[ListedItem, ...]]:
+    """user_id -> the campaign's first list. Of the lines of other recipient shards only the user id is decoded."""
+    wanted = {recipient.user_id for recipient in recipients}
+    owner, whole = msgspec.json.Decoder(_Owner), msgspec.json.Decoder(UserLists)
+    found: dict[str, tuple[ListedItem, ...]] = {}
+    for line in store.read(key).split(b"\n"):
+        if line and owner.decode(line).user_id in wanted:
+            lists = whole.decode(line)
+            found[lists.user_id] = lists.lists.get(campaign.lists[0], ())
+    return found
+
+
+def _since(campaign: Campaign, clock: Clock) -> str:
+    days = campaign.mail.min_days_between if campaign.mail else 0.0
+    return (clock.now() - timedelta(days=days)).isoformat(timespec="milliseconds")
+
+
+def _batches(recipients: Sequence[Recipient], size: int) -> Iterator[Sequence[Recipient]]:
+    for start in range(0, len(recipients), size):
+        yield recipients[start : start + size]
+
+
+def _hash_or_empty(email: str) -> str:
+    try:
+        return address_hash(email)
+    except MessageRejectedError:
+        return ""
+
+
+def _summary(outcomes: Sequence[Outcome], already_sent: int) -> dict[str, Any]:
+    kinds = Counter(outcome.outcome for outcome in outcomes)
+    causes = Counter(outcome.detail for outcome in outcomes if outcome.outcome == "suppressed")
+    return {
+        "recipients": len(outcomes),
+        "sent": kinds["sent"],
+        "already_sent": already_sent,
+        "suppressed": kinds["suppressed"],
+        "rejected": kinds["rejected"],
+        "in_doubt": kinds["in_doubt"],
+        "without_list": kinds["without_list"],
+        **{f"suppressed_{cause}": causes[cause] for cause in CAUSES},
+    }
+
+
+def _is_settled(manifest: Manifest) -> bool:
+    """A message in doubt may have been settled by an event since: look again."""
+    return not manifest.summary.get("in_doubt")

@@ -1,0 +1,213 @@
+"""The laws of the send ledger and the suppression list, for the fakes and for DynamoDB alike."""
+
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto import mock_aws
+from msgspec.structs import replace
+
+from shortlist.aws.ledger import DynamoLedger
+from shortlist.aws.suppressions import DynamoSuppressions
+from shortlist.contracts.records import DELIVERIES_KEY, SUPPRESSIONS_KEY, Delivery, DeliveryState
+from shortlist.ports import Ledger, Suppressions
+from tests.fakes import MemoryLedger, MemorySuppressions
+
+NOON = "2026-01-05T12:00:00.000+00:00"
+LATER = "2026-01-05T13:00:00.000+00:00"
+RUN = "weekly-picks#r1"
+
+
+def create_table(client, name: str, key: tuple[str, ...]) -> None:
+    client.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in key],
+        KeySchema=[
+            {"AttributeName": part, "KeyType": kind} for part, kind in zip(key, ("HASH", "RANGE"), strict=False)
+        ],
+    )
+
+
+@pytest.fixture
+def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    with mock_aws():
+        client = boto3.client("dynamodb", region_name="eu-central-1")
+        create_table(client, "deliveries", DELIVERIES_KEY)
+        create_table(client, "suppressions", SUPPRESSIONS_KEY)
+        yield client
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    if request.param == "memory":
+        return MemoryLedger()
+    return DynamoLedger(request.getfixturevalue("dynamodb"), "deliveries")
+
+
+@pytest.fixture(params=["memory", "dynamodb"])
+def suppressions(request: pytest.FixtureRequest) -> Suppressions:
+    if request.param == "memory":
+        return MemorySuppressions()
+    return DynamoSuppressions(request.getfixturevalue("dynamodb"), "suppressions")
+
+
+def claimed(user_id: str = "ann", by: str = "attempt-1/1", run: str = RUN, at: str = NOON) -> Delivery:
+    return Delivery(campaign_run=run, user_id=user_id, state="claimed", claimed_at=at, claimed_by=by)
+
+
+def test_a_user_is_claimed_once(ledger: Ledger) -> None:
+    first = ledger.claim(claimed(), address_hash="a", since=NOON)
+
+    second = ledger.claim(claimed(by="attempt-2/1"), address_hash="a", since=NOON)
+
+    assert first is None
+    assert second == claimed()
+
+
+def test_a_repeated_call_of_the_same_claim_is_the_same_claim(ledger: Ledger) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+
+    assert ledger.claim(claimed(), address_hash="a", since=NOON) is None
+
+
+def test_a_released_claim_is_free_again(ledger: Ledger) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+    ledger.record(replace(claimed(), state="released"))
+
+    assert ledger.claim(claimed(by="attempt-2/1"), address_hash="a", since=NOON) is None
+    assert ledger.find(RUN, ["ann"])["ann"].claimed_by == "attempt-2/1"
+
+
+@pytest.mark.parametrize("state", ["sent", "rejected", "suppressed"])
+def test_an_outcome_is_not_claimed_again(ledger: Ledger, state: DeliveryState) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+    done = replace(claimed(), state=state, message_id="m1", detail="why")
+    ledger.record(done)
+
+    assert ledger.claim(claimed(by="attempt-2/1"), address_hash="a", since=NOON) == done
+
+
+def test_only_the_claimer_records(ledger: Ledger) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+
+    ledger.record(replace(claimed(by="attempt-2/1"), state="sent"))
+
+    assert ledger.find(RUN, ["ann"]) == {"ann": claimed()}
+
+
+def test_one_address_is_mailed_once_in_a_run_however_many_users_share_it(ledger: Ledger) -> None:
+    ledger.claim(claimed("ann"), address_hash="a", since=LATER)
+
+    standing = ledger.claim(claimed("bob", by="attempt-1/2"), address_hash="a", since=LATER)
+
+    assert standing is not None
+    assert (standing.campaign_run, standing.user_id) == (RUN, "ann")
+    assert ledger.find(RUN, ["bob"]) == {}
+
+
+@pytest.mark.parametrize(("since", "granted"), [(NOON, False), (LATER, True)])
+def test_another_run_waits_until_the_last_message_is_old_enough(ledger: Ledger, since: str, granted: bool) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+
+    standing = ledger.claim(claimed(run="other#r2", by="attempt-2/1", at=LATER), address_hash="a", since=since)
+
+    assert (standing is None) is granted
+    assert bool(ledger.find("other#r2", ["ann"])) is granted
+
+
+def test_a_claim_without_an_address_takes_no_address(ledger: Ledger) -> None:
+    entry = replace(claimed(), state="suppressed", detail="unsubscribed")
+
+    assert ledger.claim(entry, address_hash="", since="") is None
+    assert ledger.claim(claimed("bob"), address_hash="a", since=NOON) is None
+    assert ledger.find(RUN, ["ann"]) == {"ann": entry}
+
+
+@pytest.mark.parametrize(
+    ("events", "state"),
+    [
+        (["delivered"], "delivered"),
+        (["delivered", "complained"], "complained"),
+        (["complained", "delivered"], "complained"),
+        (["delivered", "bounced", "delivered"], "bounced"),
+    ],
+)
+def test_events_in_any_order_leave_the_worst_news(ledger: Ledger, events: list[DeliveryState], state: str) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+
+    for event in events:
+        ledger.settle(RUN, "ann", event, "detail")
+
+    assert ledger.find(RUN, ["ann"])["ann"].state == state
+
+
+def test_a_late_record_does_not_undo_an_event(ledger: Ledger) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+    ledger.settle(RUN, "ann", "bounced", "hard")
+
+    ledger.record(replace(claimed(), state="sent"))
+
+    assert ledger.find(RUN, ["ann"])["ann"].state == "bounced"
+
+
+def test_an_event_about_an_unknown_message_changes_nothing(ledger: Ledger) -> None:
+    assert ledger.settle(RUN, "nobody", "delivered", "") is False
+    assert list(ledger.entries(RUN)) == []
+
+
+def test_entries_of_a_run_come_in_the_order_of_the_users(ledger: Ledger) -> None:
+    users = ["b", "é", "a", "Z", "用户,1", "a\nb"]
+    for number, user_id in enumerate(users):
+        ledger.claim(claimed(user_id, by=f"x/{number}"), address_hash=f"h{number}", since=NOON)
+    ledger.claim(claimed(run="weekly-picks#r2"), address_hash="other", since=NOON)
+
+    assert [entry.user_id for entry in ledger.entries(RUN)] == sorted(users, key=str.encode)
+
+
+def test_more_users_than_one_read_holds_are_found(ledger: Ledger) -> None:
+    users = [f"u{number}" for number in range(230)]
+    for user_id in users[::2]:
+        ledger.claim(replace(claimed(user_id), state="suppressed"), address_hash="", since="")
+
+    assert sorted(ledger.find(RUN, users)) == sorted(users[::2])
+
+
+def test_the_first_cause_of_a_suppression_stays(suppressions: Suppressions) -> None:
+    suppressions.add("a", "unsubscribed", NOON)
+    suppressions.add("a", "bounced", LATER)
+
+    assert suppressions.suppressed(["a", "b", "a"]) == {"a": "unsubscribed"}
+
+
+def test_no_addresses_are_no_question(suppressions: Suppressions) -> None:
+    assert suppressions.suppressed([]) == {}
+
+
+def test_soft_bounces_are_counted_once_each_and_suppress_nobody(suppressions: Suppressions) -> None:
+    counts = [suppressions.add_soft_bounce("a", event, NOON) for event in ("e1", "e2", "e2")]
+
+    assert counts == [1, 2, 2]
+    assert suppressions.suppressed(["a"]) == {}
+
+
+def test_a_suppression_outlives_the_soft_bounces_before_it(suppressions: Suppressions) -> None:
+    suppressions.add_soft_bounce("a", "e1", NOON)
+
+    suppressions.add("a", "bounced", LATER)
+
+    assert suppressions.suppressed(["a"]) == {"a": "bounced"}
+
+
+def test_a_suppressed_address_never_expires(dynamodb) -> None:
+    suppressions = DynamoSuppressions(dynamodb, "suppressions")
+    suppressions.add_soft_bounce("a", "e1", NOON)
+    counting = dynamodb.get_item(TableName="suppressions", Key={"address_hash": {"S": "a"}})["Item"]
+
+    suppressions.add("a", "bounced", LATER)
+
+    suppressed = dynamodb.get_item(TableName="suppressions", Key={"address_hash": {"S": "a"}})["Item"]
+    assert "expires_at" in counting
+    assert "expires_at" not in suppressed
