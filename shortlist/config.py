@@ -1,4 +1,4 @@
-"""The campaign file: parsed YAML in, one frozen `Campaign` out. Every setting is documented here, beside its default."""
+"""The campaign file: parsed YAML in, one frozen `Campaign` out. Every setting is documented beside its default."""
 
 import re
 from typing import Annotated, Any, Literal

@@ -87,6 +87,15 @@ class StringTable:
     def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], name: str) -> "StringTable":
         return cls(arrays[f"{name}.offsets"], arrays[f"{name}.utf8"])
 
+    def to_bytes(self) -> bytes:
+        """An .npz of its own, with the arrays `offsets` and `utf8`."""
+        return npz_bytes({"offsets": self.offsets, "utf8": self.utf8})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "StringTable":
+        arrays = npz_arrays(raw)
+        return cls(arrays["offsets"], arrays["utf8"])
+
 
 @dataclass(frozen=True, slots=True)
 class UserShard:
@@ -175,7 +184,7 @@ class Catalogue:
     def from_bytes(cls, raw: bytes) -> "Catalogue":
         a = npz_arrays(raw)
         columns: dict[str, Any] = {name: StringTable.from_arrays(a, name) for name in CATALOGUE_STRINGS}
-        return cls(**columns, **{name: a[name] for name in CATALOGUE_NUMBERS})
+        return cls(**columns | {name: a[name] for name in CATALOGUE_NUMBERS})
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:

@@ -1,0 +1,86 @@
+"""What every job has in common: the payload in argv[1] in, one call, an exit code out, and a note where it failed.
+
+Batch passes on an exit code only, so the sentence that says why lies in `failures/<stage>.json` of the run, where
+NotifyFailure reads it. The exit codes are those of sysexits.h; the job definition retries 75 and reclaimed machines.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from aws_lambda_powertools import Logger
+
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.payloads import StageRequest, decode
+from shortlist.contracts.records import Failure
+from shortlist.contracts.stages import StageName
+from shortlist.errors import ContractError, ShortlistError, TransientError
+from shortlist.ports import ObjectStore, Progress
+
+DONE: Final = 0
+CRASHED: Final = 1
+BAD_DATA: Final = 65
+"""EX_DATAERR: somebody must change the input; a retry fails again."""
+TRY_AGAIN: Final = 75
+"""EX_TEMPFAIL: a retry may succeed."""
+
+
+def run_job(
+    stage: StageName,
+    arguments: Sequence[str],
+    call: Callable[[StageRequest, Progress], tuple[Manifest, bool]],
+    *,
+    store: Callable[[], ObjectStore],
+) -> int:
+    """Run a stage as a job.
+
+    Args:
+        arguments: of the process; the second is the payload, `{"run": {…}}`.
+        call: the stage.
+        store: makes the store; within the frame, so that its failure is logged too.
+
+    Returns:
+        The exit code.
+    """
+    logger = Logger(service=stage)
+    request: StageRequest | None = None
+    try:
+        request = _request(arguments)
+        logger.append_keys(run_id=request.run.run_id, campaign=request.run.campaign)
+        manifest, skipped = call(request, lambda event, figures: logger.info(event, extra=figures))
+        store().delete([RunKeys(request.run.run_id).failure(stage)])
+    except Exception as error:
+        logger.exception("job_failed")
+        if request is not None:
+            _leave_note(RunKeys(request.run.run_id).failure(stage), error, store, logger)
+        return _exit_code(error)
+    figures = {"skipped": skipped, "seconds": manifest.seconds, "peak_rss_mib": manifest.peak_rss_mib}
+    logger.info("stage_done", extra=figures | manifest.summary)
+    return DONE
+
+
+def _request(arguments: Sequence[str]) -> StageRequest:
+    if len(arguments) != 2:
+        raise ContractError(f'expected one argument, {{"run": …}} as JSON, got {len(arguments) - 1}.')
+    try:
+        payload: Any = msgspec.json.decode(arguments[1])
+    except msgspec.DecodeError as error:
+        raise ContractError(
+            f"the argument is not JSON: {error}. Cure: start the job through the state machine."
+        ) from error
+    return decode(payload, StageRequest)
+
+
+def _leave_note(key: str, error: Exception, store: Callable[[], ObjectStore], logger: Logger) -> None:
+    """Say in the run why the job failed. That this fails too must not hide the first failure."""
+    try:
+        store().write(key, msgspec.json.encode(Failure(type(error).__name__, str(error))))
+    except Exception:
+        logger.exception("note_not_written")
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, TransientError):
+        return TRY_AGAIN
+    return BAD_DATA if isinstance(error, ShortlistError) else CRASHED

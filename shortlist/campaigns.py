@@ -1,0 +1,68 @@
+"""A campaign's name in; its file, from the bucket or from the deployment, checked, out."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import yaml
+
+from shortlist.config import Campaign, campaign_from_mapping
+from shortlist.contracts.keys import campaign_key
+from shortlist.errors import ContractError, MissingObjectError
+from shortlist.ports import ObjectStore
+
+
+class FoundCampaign(NamedTuple):
+    """A campaign and, in words, where its file lies."""
+
+    campaign: Campaign
+    source: str
+
+
+def load_campaign(name: str, *, store: ObjectStore, shipped: Path) -> FoundCampaign:
+    """The campaign's file in the bucket, else the one in the folder `shipped` with the deployment.
+
+    Raises:
+        ContractError: there is none, or it is not a campaign file.
+    """
+    key, path = campaign_key(name), shipped / f"{name}.yaml"
+    try:
+        raw = store.read(key)
+    except MissingObjectError:
+        if not path.is_file():
+            known = ", ".join(sorted(file.stem for file in shipped.glob("*.yaml"))) or "none"
+            raise ContractError(
+                f"there is no campaign {name!r}: neither {key} in the bucket, nor among those deployed ({known}). "
+                "Cure: correct the name, or upload the file."
+            ) from None
+        return FoundCampaign(read_campaign_file(path), "deployed")
+    source = "bucket, instead of the one deployed" if path.is_file() else "bucket"
+    return FoundCampaign(campaign_from_yaml(raw, key, name), source)
+
+
+def read_campaign_file(path: Path) -> Campaign:
+    """A campaign file on disk; its name is the campaign's.
+
+    Raises:
+        ContractError: it is not a campaign file.
+    """
+    return campaign_from_yaml(path.read_bytes(), path.name, path.stem)
+
+
+def campaign_from_yaml(raw: bytes, source: str, name: str) -> Campaign:
+    """Parse and check a campaign file.
+
+    Args:
+        source: the file's name, for messages.
+        name: what the campaign must be called.
+
+    Raises:
+        ContractError: it is not YAML, not a campaign, or another campaign.
+    """
+    try:
+        value = yaml.safe_load(raw)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError(f"{source} is not YAML: {error}. Cure: correct it there.") from error
+    campaign = campaign_from_mapping(value, source)
+    if campaign.name != name:
+        raise ContractError(f"{source} says `name: {campaign.name}`. Cure: a campaign is called as its file, {name}.")
+    return campaign

@@ -1,0 +1,40 @@
+"""The input side: columns of the shop's tables, rows that were set aside, what the first execution of a run pinned."""
+
+from typing import Final
+
+import msgspec
+
+REQUIRED_COLUMNS: Final = {
+    "interactions": ("user_id", "item_id", "timestamp"),
+    "items": ("item_id", "title"),
+    "users": ("user_id",),
+}
+OPTIONAL_COLUMNS: Final = {
+    "interactions": ("event_type", "value"),
+    "items": ("url", "image_url", "price", "currency", "category", "available_from", "available_until", "in_stock"),
+    "users": ("email", "first_name", "locale", "time_zone", "subscribed"),
+}
+
+
+class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of `rejected/<table>.jsonl`. Personal data.
+
+    Attributes:
+        file: key of the input object.
+        line: where the row starts in a CSV file, the header being line 1; number of the row in a Parquet file, from 1.
+        column: the file's name of the column at fault; empty where it is the whole row.
+        row: the row as it stands in a CSV file, as JSON where it comes from Parquet.
+    """
+
+    file: str
+    line: int
+    column: str
+    reason: str
+    row: str
+
+
+class PinnedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """`run.json`: what the first execution of a run fixed for all later ones; `as_of` is `2026-01-05T06:00:00Z`."""
+
+    campaign: str
+    as_of: str

@@ -1,0 +1,252 @@
+"""A CSV file in (plain or gzip, any usual delimiter, any encoding); batches of text columns and single lines out.
+
+Arrow reads the rows. The csv module, much slower, goes over the same file again only to say on which line a bad row
+stands. Both split rows alike; tests/unit/test_dataset_csv_file.py holds them together.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import itertools
+import zlib
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO, Final, TextIO, cast
+
+import pyarrow as pa
+import pyarrow.csv
+
+from shortlist.contracts.arrays import Int64Array
+from shortlist.dataset.source import MALFORMED, SourceRow
+from shortlist.errors import ContractError, DatasetError
+
+DELIMITERS: Final = (",", ";", "\t", "|")
+MAX_ROW_BYTES: Final = 1 << 24
+"""Arrow reads blocks of this size, and a row must fit in one."""
+
+_HEAD_CHARACTERS: Final = 1 << 20
+_GZIP_MAGIC: Final = b"\x1f\x8b"
+_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+class CsvFile:
+    """A CSV file with a header line.
+
+    Args:
+        path: where it lies.
+        name: how the shop knows it, for messages.
+        encoding: a Python codec name.
+        setting: path of the encoding in the campaign file, for messages.
+        wanted: column names that are looked for; they decide between delimiters.
+
+    Raises:
+        DatasetError: the file is empty or damaged.
+        ContractError: there is no such encoding.
+    """
+
+    def __init__(self, path: Path, name: str, *, encoding: str, setting: str, wanted: Collection[str]) -> None:
+        self.name = name
+        self.malformed = 0
+        self._path = path
+        self._setting = setting
+        try:
+            self._encoding = codecs.lookup(encoding).name
+        except LookupError as error:
+            raise ContractError(
+                f"{setting}: there is no encoding {encoding!r}. Cure: utf-8, windows-1252, …"
+            ) from error
+        self._delimiter, self._header, self._has_rows = self._read_header(wanted)
+        self.columns = tuple(column.strip() for column in self._header)
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        if not self._has_rows:
+            return
+        names = [self._header[self._position(column)] for column in columns]
+        counted = _QuoteCounter(self._binary())
+        try:
+            reader = pyarrow.csv.open_csv(
+                counted,
+                read_options=pyarrow.csv.ReadOptions(
+                    use_threads=False, block_size=MAX_ROW_BYTES, encoding="utf8" if self._is_utf8 else self._encoding
+                ),
+                parse_options=pyarrow.csv.ParseOptions(
+                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._skip
+                ),
+                convert_options=pyarrow.csv.ConvertOptions(
+                    include_columns=names,
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=False,
+                ),
+            )
+            for batch in reader:
+                yield batch.rename_columns(list(columns))
+        except (pa.ArrowException, UnicodeError) as error:
+            raise self._explained(error) from error
+        except (EOFError, OSError, zlib.error) as error:
+            raise self._damaged(error) from error
+        if counted.quotes % 2:
+            self._refuse_open_quote()
+
+    def locate(self, ordinals: Int64Array) -> Iterator[SourceRow]:
+        wanted = set(ordinals.tolist())
+        ordinal = 0
+        for line, fields, text in self._records():
+            if len(fields) != len(self._header):
+                yield SourceRow(MALFORMED, line, text)
+                continue
+            if ordinal in wanted:
+                yield SourceRow(ordinal, line, text)
+            ordinal += 1
+
+    def _read_header(self, wanted: Collection[str]) -> tuple[str, list[str], bool]:
+        """Delimiter, header fields, and whether anything follows."""
+        try:
+            with self._text() as text:
+                head = text.read(_HEAD_CHARACTERS)
+        except (EOFError, OSError, zlib.error) as error:
+            raise self._damaged(error) from error
+        if not head.strip():
+            raise DatasetError(f"{self.name} is empty. Cure: export it again, or delete it.")
+
+        def records(delimiter: str) -> list[list[str]]:
+            rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+            return list(itertools.islice((row for row in rows if row), 2))
+
+        def fit(delimiter: str) -> tuple[int, int]:
+            found = [field.strip() for field in records(delimiter)[0]]
+            return len(set(wanted) & set(found)), len(found)
+
+        delimiter = max(DELIMITERS, key=fit)
+        header, *following = records(delimiter)
+        return delimiter, header, bool(following)
+
+    def _records(self) -> Iterator[tuple[int, list[str], str]]:
+        """Line, fields and characters of every record after the header; blank lines are none."""
+        csv.field_size_limit(MAX_ROW_BYTES)
+        consumed: list[str] = []
+        with self._text() as text:
+            reader = csv.reader(_recorded(text, consumed), delimiter=self._delimiter)
+            line, header_passed = 1, False
+            for fields in reader:
+                if fields and header_passed:
+                    yield line, fields, "".join(consumed).rstrip("\r\n")
+                header_passed = header_passed or bool(fields)
+                line = reader.line_num + 1
+                consumed.clear()
+
+    def _skip(self, row: pyarrow.csv.InvalidRow) -> str:
+        self.malformed += 1
+        return "skip"
+
+    def _position(self, column: str) -> int:
+        if self.columns.count(column) > 1:
+            raise DatasetError(f"{self.name} has two columns {column!r}. Cure: rename or remove one of them.")
+        return self.columns.index(column)
+
+    @property
+    def _is_utf8(self) -> bool:
+        return self._encoding in ("utf-8", "utf-8-sig")
+
+    def _binary(self) -> BinaryIO:
+        with self._path.open("rb") as file:
+            zipped = file.read(2) == _GZIP_MAGIC
+        return cast(BinaryIO, gzip.open(self._path, "rb") if zipped else self._path.open("rb"))
+
+    def _text(self) -> TextIO:
+        encoding = "utf-8-sig" if self._is_utf8 else self._encoding
+        return io.TextIOWrapper(self._binary(), encoding=encoding, errors="replace", newline="")
+
+    def _explained(self, error: Exception) -> DatasetError:
+        if isinstance(error, UnicodeError) or "UTF8" in str(error):
+            return self._undecodable()
+        if "straddling" in str(error):
+            return self._endless_row()
+        return self._damaged(error)
+
+    def _damaged(self, error: Exception) -> DatasetError:
+        return DatasetError(f"{self.name} cannot be read as CSV: {error}. Cure: export it again.")
+
+    def _undecodable(self) -> DatasetError:
+        """Where the first byte stands that the encoding does not have."""
+        decoder = codecs.getincrementaldecoder(self._encoding)()
+        lines = offset = 0
+        with self._binary() as file:
+            start = file.read(2)
+            file.seek(0)
+            while True:
+                chunk = file.read(MAX_ROW_BYTES)
+                try:
+                    decoder.decode(chunk, final=not chunk)
+                except UnicodeDecodeError as error:
+                    before = error.object[: error.start]
+                    position = offset - (len(error.object) - len(chunk)) + error.start
+                    byte = error.object[error.start]
+                    line = lines + before.count(b"\n") + 1
+                    break
+                if not chunk:
+                    raise DatasetError(f"{self.name} cannot be read as {self._encoding}. Cure: set `{self._setting}`.")
+                lines += chunk.count(b"\n")
+                offset += len(chunk)
+        cure = "utf-16" if start in _UTF16_MARKS else "windows-1252"
+        return DatasetError(
+            f"{self.name}, line {line}: byte 0x{byte:02X} (offset {position:,}) is not {self._encoding}. "
+            f"Cure: set `{self._setting}` to the file's encoding, {cure} perhaps."
+        )
+
+    def _refuse_open_quote(self) -> None:
+        """An odd number of quotes may be a text like 7" or a quote without an end, which swallows the rest.
+
+        Raises:
+            DatasetError: the last record ends inside quotes.
+        """
+        last: tuple[int, str] | None = None
+        for line, _, text in self._records():
+            last = line, text
+        if last is None or "\n" not in last[1]:
+            return
+        try:
+            list(csv.reader(io.StringIO(last[1], newline=""), delimiter=self._delimiter, strict=True))
+        except csv.Error as error:
+            raise self._open_quote(last[0]) from error
+
+    def _endless_row(self) -> DatasetError:
+        """A row longer than a block: in practice a quote that is never closed."""
+        line = 2
+        try:
+            for line, _, text in self._records():
+                if len(text.encode()) >= MAX_ROW_BYTES:
+                    break
+                line += text.count("\n") + 1
+        except csv.Error:
+            pass
+        return self._open_quote(line)
+
+    def _open_quote(self, line: int) -> DatasetError:
+        return DatasetError(f"{self.name}, line {line}: a quote is opened and never closed. Cure: export it again.")
+
+
+class _QuoteCounter(io.RawIOBase):
+    """A binary file that counts the quotes passing through."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.quotes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        chunk = self._file.read(size)
+        self.quotes += chunk.count(b'"')
+        return chunk
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _recorded(lines: TextIO, consumed: list[str]) -> Iterator[str]:
+    for line in lines:
+        consumed.append(line)
+        yield line
