@@ -1,0 +1,233 @@
+"""The Lambda functions: one table of them and the deployed resources in, functions and their log groups out."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_logs as logs
+from constructs import Construct
+
+from cdk.bundling import function_code
+from cdk.grants import EVERYTHING, Grant, Resource, allow, environment_of, items, mail, objects, team, unsubscribe_key
+from cdk.nag import acknowledge
+from cdk.settings import Target
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.stages import snake
+
+Group = Literal["lambda", "search", "mail", "report"]
+ANY_RUN: Final = RunKeys("*")
+WHOLE_RUN: Final = (f"{ANY_RUN.root}*",)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionSpec:
+    """One function.
+
+    Attributes:
+        word: its name; the folder in lambdas/ is the word in snake case.
+        group: the dependency group of pyproject.toml that its zip holds.
+        also_told: fields of Environment it needs beside those it has grants for.
+    """
+
+    word: str
+    group: Group
+    memory_mib: int
+    timeout_s: int
+    grants: tuple[Grant, ...]
+    also_told: tuple[str, ...] = ()
+
+
+# 3,008 MiB is the most a young account may ask for; 900 s is the most a Lambda may run.
+FUNCTIONS: Final = (
+    FunctionSpec(
+        word="Repackage",
+        group="search",
+        memory_mib=3008,
+        timeout_s=900,
+        grants=objects(
+            read=WHOLE_RUN,
+            write=(ANY_RUN.latent("*"), f"{ANY_RUN.recipient_shards}*", ANY_RUN.manifest("Repackage")),
+            delete=(ANY_RUN.latent("*"), f"{ANY_RUN.recipient_shards}*"),
+        ),
+    ),
+    FunctionSpec(
+        word="BuildIndex",
+        group="search",
+        memory_mib=3008,
+        timeout_s=900,
+        grants=objects(read=WHOLE_RUN, write=(ANY_RUN.index("*"), ANY_RUN.manifest("BuildIndex"))),
+    ),
+    FunctionSpec(
+        word="Evaluate",
+        group="lambda",
+        memory_mib=512,
+        timeout_s=120,
+        grants=(
+            *objects(read=WHOLE_RUN, write=(ANY_RUN.metrics, ANY_RUN.manifest("Evaluate"))),
+            items("runs", "GetItem", "Query"),
+        ),
+    ),
+    FunctionSpec(
+        word="HoldBack",
+        group="lambda",
+        memory_mib=512,
+        timeout_s=120,
+        grants=(*objects(read=WHOLE_RUN), items("runs", "GetItem", "PutItem"), team()),
+    ),
+    FunctionSpec(
+        word="Rank",
+        group="search",
+        memory_mib=3008,
+        timeout_s=900,
+        grants=objects(
+            read=WHOLE_RUN,
+            write=(f"{ANY_RUN.topx_prefix}*", f"{ANY_RUN.recipient_shards}*", ANY_RUN.manifest("Rank", "*")),
+        ),
+    ),
+    FunctionSpec(
+        word="WriteTopX",
+        group="lambda",
+        memory_mib=1024,
+        timeout_s=900,
+        grants=(
+            *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("WriteTopX", "*"),)),
+            items("recommendations", "BatchWriteItem", "PutItem"),
+        ),
+    ),
+    FunctionSpec(
+        word="Publish",
+        group="lambda",
+        memory_mib=512,
+        timeout_s=300,
+        grants=(
+            *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("Publish"),)),
+            items("runs", "GetItem", "PutItem", "UpdateItem"),
+        ),
+    ),
+    FunctionSpec(
+        word="SendEmails",
+        group="mail",
+        memory_mib=1024,
+        timeout_s=900,
+        grants=(
+            *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("SendEmails", "*"),)),
+            items("deliveries", "GetItem", "PutItem", "UpdateItem", "Query"),
+            items("suppressions", "BatchGetItem"),
+            *mail(),
+            unsubscribe_key(),
+        ),
+        also_told=("unsubscribe_url",),
+    ),
+    FunctionSpec(
+        word="Report",
+        group="report",
+        memory_mib=1024,
+        timeout_s=300,
+        grants=(
+            *objects(read=WHOLE_RUN, write=(ANY_RUN.report_json, ANY_RUN.report_html, ANY_RUN.manifest("Report"))),
+            items("runs", "GetItem", "PutItem"),
+            items("deliveries", "Query"),
+            team(),
+        ),
+    ),
+    FunctionSpec(
+        word="NotifyFailure",
+        group="lambda",
+        memory_mib=512,
+        timeout_s=60,
+        grants=(*objects(read=(ANY_RUN.failure("*"),)), items("runs", "GetItem", "PutItem"), team()),
+    ),
+    FunctionSpec(
+        word="Unsubscribe",
+        group="mail",
+        memory_mib=512,
+        timeout_s=10,
+        grants=(items("suppressions", "PutItem"), unsubscribe_key()),
+    ),
+    FunctionSpec(
+        word="MailEvents",
+        group="lambda",
+        memory_mib=512,
+        timeout_s=60,
+        grants=(items("suppressions", "PutItem"), items("deliveries", "GetItem", "PutItem", "UpdateItem")),
+    ),
+)
+
+CodeOf = Callable[[str, str, Target], lambda_.Code]
+
+
+class Functions(Construct):
+    """Every function has a role, a log group and an environment of its own.
+
+    Args:
+        resources: what grants may name; `unsubscribe_url` is added here, from the function it belongs to.
+        code_of: folder, dependency group and target -> the code.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        construct_id: str,
+        *,
+        target: Target,
+        resources: Mapping[str, Resource],
+        code_of: CodeOf = function_code,
+    ) -> None:
+        super().__init__(scope, construct_id)
+        self._target = target
+        self._code_of = code_of
+        self._resources = {**resources, "everything": EVERYTHING}
+        specs = {spec.word: spec for spec in FUNCTIONS}
+        unsubscribe = self._function(specs.pop("Unsubscribe"))
+        # A mail client presses the button without signing in to anything: the link's signature is the authentication.
+        self.unsubscribe_url = unsubscribe.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE).url
+        self._resources["unsubscribe_url"] = Resource([], self.unsubscribe_url)
+        self.by_word = {"Unsubscribe": unsubscribe} | {word: self._function(spec) for word, spec in specs.items()}
+
+    def _function(self, spec: FunctionSpec) -> lambda_.Function:
+        name = f"{Stack.of(self).stack_name}-{spec.word}"
+        role = iam.Role(self, f"{spec.word}Role", assumed_by=iam.ServicePrincipal("lambda.amazonaws.com"))
+        log_group = logs.LogGroup(
+            self,
+            f"{spec.word}Logs",
+            log_group_name=f"/aws/lambda/{name}",
+            retention=logs.RetentionDays.ONE_MONTH,
+            removal_policy=RemovalPolicy.DESTROY,
+        )
+        log_group.grant_write(role)
+        allow(role, spec.grants, self._resources)
+        acknowledge(role, "IAM5[Resource::*]", _EVERYTHING_REASON)
+        local = self._target.name == "local"
+        function = lambda_.Function(
+            self,
+            spec.word,
+            function_name=name,
+            runtime=lambda_.Runtime(f"python{self._target.python}", lambda_.RuntimeFamily.PYTHON),
+            architecture=lambda_.Architecture.ARM_64
+            if self._target.machine == "arm64"
+            else lambda_.Architecture.X86_64,
+            handler="handler.handler",
+            code=self._code_of(snake(spec.word), spec.group, self._target),
+            memory_size=spec.memory_mib,
+            timeout=Duration.seconds(spec.timeout_s),
+            role=role,
+            log_group=log_group,
+            logging_format=lambda_.LoggingFormat.JSON,
+            tracing=lambda_.Tracing.ACTIVE,
+            environment=environment_of(spec.grants, spec.also_told, self._resources)
+            | ({"POWERTOOLS_TRACE_DISABLED": "true"} if local else {}),
+        )
+        acknowledge(function, "L1", _RUNTIME_REASON)
+        return function
+
+
+_EVERYTHING_REASON: Final = (
+    "xray:PutTraceSegments, xray:PutTelemetryRecords and, for SendEmails, ses:GetAccount know no resources"
+)
+_RUNTIME_REASON: Final = (
+    "the newest runtime whose wheels the lock has been installed and tested with; "
+    "docs/deploy.md says how to move to the next"
+)
