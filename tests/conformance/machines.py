@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 
+from local.records import ImageMapping
 from tests.conformance.kit import archive, make_role
 
 INVOKE = "arn:aws:states:::lambda:invoke"
@@ -88,3 +89,46 @@ class Machines:
 
     def history(self, execution):
         return self.client.get_execution_history(executionArn=execution)["events"]
+
+
+class Jobs:
+    """A queue, and a definition (`job`) whose command a task overrides."""
+
+    def __init__(self, aws, folder):
+        aws.images["registry/jobs:*"] = ImageMapping(folder)
+        ec2, batch = aws.client("ec2"), aws.client("batch")
+        environment = batch.create_compute_environment(
+            computeEnvironmentName="jobs",
+            type="MANAGED",
+            state="ENABLED",
+            serviceRole=make_role(aws, "jobs-service", service="batch"),
+            computeResources={
+                "type": "FARGATE",
+                "maxvCpus": 4,
+                "subnets": [ec2.describe_subnets()["Subnets"][0]["SubnetId"]],
+                "securityGroupIds": [ec2.describe_security_groups()["SecurityGroups"][0]["GroupId"]],
+            },
+        )["computeEnvironmentArn"]
+        order = [{"order": 1, "computeEnvironment": environment}]
+        batch.create_job_queue(jobQueueName="jobs", state="ENABLED", priority=1, computeEnvironmentOrder=order)
+        batch.register_job_definition(
+            jobDefinitionName="job",
+            type="container",
+            platformCapabilities=["FARGATE"],
+            containerProperties={
+                "image": "registry/jobs:1",
+                "command": ["python", "-c", "print('as defined')"],
+                "jobRoleArn": make_role(aws, "job", service="ecs-tasks"),
+                "resourceRequirements": [{"type": "VCPU", "value": "0.25"}, {"type": "MEMORY", "value": "512"}],
+            },
+        )
+
+    def task(self, source, **fields):
+        """A Task state that runs Python source as a job and waits for it."""
+        arguments = {
+            "JobName": "{% 'job-' & $states.context.Execution.Name %}",
+            "JobQueue": "jobs",
+            "JobDefinition": "job",
+            "ContainerOverrides": {"Command": ["python", "-c", source]},
+        }
+        return {"Type": "Task", "Resource": SUBMIT, "Arguments": arguments, **fields}
