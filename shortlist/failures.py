@@ -19,6 +19,8 @@ CURES: Final = {
     "OutOfTimeError": "A function ran out of time in every attempt. Resume; if it comes back, make `shards` smaller in "
     "the campaign file.",
     "MessageRejectedError": "Verify the sender in SES and check that the account is out of the sandbox, then resume.",
+    "DailyQuotaError": "The mail account has sent all it may in 24 hours. Resume tomorrow, or ask SES for a higher "
+    "quota; nobody is mailed twice.",
     "ShortlistError": "Do what the sentence says, then resume.",
     "Sandbox.Timedout": "The function reached its time limit. Resume; if it comes back, make `shards` smaller in the "
     "campaign file.",
