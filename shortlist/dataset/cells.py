@@ -41,13 +41,14 @@ def read(kind: CellKind, array: pa.Array) -> tuple[pa.Array, BoolArray]:
     """The cells as `kind`, and which of them cannot be read so.
 
     Returns:
-        text: string; number: float64, NaN where the cell says so; moment: int64, epoch seconds; truth: bool.
+        text: string, without blanks around it; number: float64, NaN where the cell says so; moment: int64, epoch
+        seconds; truth: bool.
 
     Raises:
         pa.ArrowException: the array's type has nothing to do with `kind`, such as a list for a number.
     """
     if kind == "text":
-        return texts(array), np.zeros(len(array), bool)
+        return texts(pc.utf8_trim_whitespace(texts(array))), np.zeros(len(array), bool)
     return {"number": numbers, "moment": moments, "truth": truths}[kind](array)
 
 

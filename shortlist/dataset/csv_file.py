@@ -89,14 +89,15 @@ class CsvFile:
             self._refuse_open_quote()
 
     def locate(self, ordinals: Int64Array) -> Iterator[SourceRow]:
-        wanted = set(ordinals.tolist())
-        ordinal = 0
+        wanted = map(int, ordinals)
+        sought, ordinal = next(wanted, None), 0
         for line, fields, text in self._records():
             if len(fields) != len(self._header):
                 yield SourceRow(MALFORMED, line, text)
                 continue
-            if ordinal in wanted:
+            if ordinal == sought:
                 yield SourceRow(ordinal, line, text)
+                sought = next(wanted, None)
             ordinal += 1
 
     def _read_header(self, wanted: Collection[str]) -> tuple[str, list[str], bool]:

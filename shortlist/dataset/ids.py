@@ -37,7 +37,7 @@ def read_ids(batch: Batch, column: str) -> EncodedIds:
         texts = cells.texts(encoded.dictionary)
     except pa.ArrowException as error:
         raise DatasetError(
-            f"{batch.table.sources[int(batch.files[0])].name}: column {batch.table.shop_name(column)!r} has the type "
+            f"{batch.file_name()}: column {batch.table.shop_name(column)!r} has the type "
             f"{batch.columns[column].type}, which cannot be an id. Cure: export it as text or integer."
         ) from error
     # Different cells may have the same text (1 and 1.0). Code −1, a missing cell, finds the empty text at the end.

@@ -27,9 +27,7 @@ class NewestLines:
         try:
             shop = {name: cells.texts(batch.columns[FEATURE + name]) for name in self.columns}
         except pa.ArrowException as error:
-            raise DatasetError(
-                f"{batch.table.sources[0].name}: {error}. Cure: export these columns as text."
-            ) from error
+            raise DatasetError(f"{batch.file_name()}: {error}. Cure: export these columns as text.") from error
         lines = pa.table(
             {
                 "id": ids.strings(),

@@ -49,10 +49,9 @@ class ParquetFile:
         first = 0
         for batch in self._file.iter_batches(_BATCH_ROWS, use_threads=False):
             start, stop = np.searchsorted(ordinals, (first, first + batch.num_rows))
-            here = ordinals[start:stop]
-            for ordinal, row in zip(here.tolist(), batch.take(pa.array(here - first)).to_pylist(), strict=True):
-                text = json.dumps(row, ensure_ascii=False, default=str)
-                yield SourceRow(ordinal, ordinal + 1, text)
+            for ordinal in map(int, ordinals[start:stop]):
+                (row,) = batch.slice(ordinal - first, 1).to_pylist()
+                yield SourceRow(ordinal, ordinal + 1, json.dumps(row, ensure_ascii=False, default=str))
             first += batch.num_rows
 
     def _damaged(self, error: Exception) -> DatasetError:

@@ -82,7 +82,7 @@ def _timestamps(batch: Batch, as_of: int) -> Int64Array:
     missing = moments.is_null().to_numpy(zero_copy_only=False)
     seconds: Int64Array = pc.fill_null(moments, 0).to_numpy()
     batch.refuse(missing, "timestamp", "is empty")
-    batch.refuse(seconds > as_of, "timestamp", "is after the run's as_of, in the future")
+    batch.refuse(seconds > as_of, "timestamp", "lies in the future, after the run's as_of")
     return seconds
 
 

@@ -22,6 +22,7 @@ from shortlist.ports import Progress
 FEATURE: Final = "feature:"
 """Before the file's name of a feature column, to keep it apart from ours."""
 
+_PROGRESS_ROWS: Final = 5_000_000
 _ZIP_MAGIC: Final = b"PK\x03\x04"
 
 
@@ -73,13 +74,16 @@ class Batch:
         except pa.ArrowException as error:
             raise DatasetError(self._wrong_type(column, "a list of values")) from error
 
+    def file_name(self) -> str:
+        """The file of the first row."""
+        return self.table.sources[int(self.files[0]) if len(self) else 0].name
+
     def refuse(self, bad: BoolArray, column: str, reason: str) -> None:
         self.check.refuse(bad, self.table.shop_name(column), reason)
 
     def _wrong_type(self, column: str, wanted: str) -> str:
-        name = self.table.sources[int(self.files[0])].name
         return (
-            f"{name}: column {self.table.shop_name(column)!r} has the type {self.columns[column].type}, "
+            f"{self.file_name()}: column {self.table.shop_name(column)!r} has the type {self.columns[column].type}, "
             f"expected {wanted}. Cure: export it as text, or map another column."
         )
 
@@ -144,6 +148,8 @@ def batches(table: InputTable, extra: Sequence[str] = ()) -> Iterator[Batch]:
             columns = {column: part.column(name) for column, name in zip(ours, theirs, strict=True)}
             yield Batch(table, columns, files, ordinals, RowCheck(table.rejects, files, ordinals))
             first += part.num_rows
+            if first // _PROGRESS_ROWS > (first - part.num_rows) // _PROGRESS_ROWS:
+                table.progress("rows_read", {"table": table.name, "file": source.name, "rows": first})
         table.rejects.rows += first + source.malformed
         table.rejects.rejected += source.malformed
         table.progress("file_read", {"table": table.name, "file": source.name, "rows": first + source.malformed})

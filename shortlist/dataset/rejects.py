@@ -25,7 +25,7 @@ _MALFORMED: Final = _Fault("", "row has another number of fields than the header
 
 @dataclass(slots=True)
 class Rejects:
-    """The bad rows of one table; 13 bytes each, whatever the row holds.
+    """The bad rows of one table; 16 bytes each, whatever the row holds.
 
     Attributes:
         table: `interactions`, `items` or `users`.
@@ -98,10 +98,11 @@ class Rejects:
             malformed = self.from_files and source.malformed > 0
             if not mine.any() and not malformed:
                 continue
-            by_ordinal = dict(zip(ordinals[mine].tolist(), codes[mine].tolist(), strict=True))
-            for row in source.locate(np.sort(ordinals[mine])):
+            order = np.argsort(ordinals[mine])
+            code = map(int, codes[mine][order])
+            for row in source.locate(ordinals[mine][order]):
                 if row.ordinal != MALFORMED:
-                    fault = faults[by_ordinal[row.ordinal]]
+                    fault = faults[next(code)]
                 elif malformed:
                     fault = _MALFORMED
                 else:

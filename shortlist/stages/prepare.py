@@ -118,14 +118,19 @@ class _Preparation:
             key = self._keys.rejected(name)
             self._outputs[key] = self._store.upload(path, key)
             reasons += worst[name]
+        self._store.delete(self._keys.rejected(name) for name in INPUT_TABLES if name not in intake.tables)
         for name, table in intake.tables.items():
             table.rejects.check_share(worst[name], self._campaign.input.max_rejected_share, self._keys.rejected(name))
         return sorted(reasons, key=lambda reason: -reason.rows)
 
     def _write_recipients(self, addressed: Audience, n_users: int) -> None:
-        """Write the parts, then remove those that an earlier execution left and this one did not write."""
+        """Write the parts, then remove those that an earlier execution left and this one did not write.
+
+        A campaign without `mail` has none: the SendEmails map runs over what lies there.
+        """
         shards = self._campaign.shards
-        for shard, part, body in recipient_parts(addressed.recipients, n_users, shards.users, shards.recipients):
+        recipients = addressed.recipients if self._campaign.mail else ()
+        for shard, part, body in recipient_parts(recipients, n_users, shards.users, shards.recipients):
             self._write(self._keys.recipient_shard(shard, part), body)
         there = [entry.key for entry in self._store.list(self._keys.recipient_shards)]
         self._store.delete(key for key in there if key not in self._outputs)
