@@ -12,7 +12,7 @@ from aws_lambda_powertools import Logger
 
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest
-from shortlist.contracts.payloads import StageRequest, decode
+from shortlist.contracts.payloads import Run, StageRequest, decode
 from shortlist.contracts.records import Failure
 from shortlist.contracts.stages import StageName
 from shortlist.errors import ContractError, ShortlistError, TransientError
@@ -53,7 +53,7 @@ def run_job(
     except Exception as error:
         logger.exception("job_failed")
         if request is not None:
-            _leave_note(RunKeys(request.run.run_id).failure(stage), error, store, logger)
+            _leave_note(stage, request.run, error, store, logger)
         return _exit_code(error)
     figures = {"skipped": skipped, "seconds": manifest.seconds, "peak_rss_mib": manifest.peak_rss_mib}
     logger.info("stage_done", extra=figures | manifest.summary)
@@ -72,10 +72,11 @@ def _request(arguments: Sequence[str]) -> StageRequest:
     return decode(payload, StageRequest)
 
 
-def _leave_note(key: str, error: Exception, store: Callable[[], ObjectStore], logger: Logger) -> None:
+def _leave_note(stage: StageName, run: Run, error: Exception, store: Callable[[], ObjectStore], logger: Logger) -> None:
     """Say in the run why the job failed. That this fails too must not hide the first failure."""
     try:
-        store().write(key, msgspec.json.encode(Failure(type(error).__name__, str(error))))
+        note = Failure(type(error).__name__, str(error), run.execution)
+        store().write(RunKeys(run.run_id).failure(stage), msgspec.json.encode(note))
     except Exception:
         logger.exception("note_not_written")
 

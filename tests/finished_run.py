@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import msgspec
 
 from shortlist.config import Campaign, Mail
+from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys, shard_name
 from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists
 from shortlist.contracts.manifests import Manifest
@@ -97,6 +98,7 @@ def write_learned(store: MemoryStore, run: Run = RUN) -> None:
     """Everything that stands in the bucket when Evaluate starts."""
     keys = RunKeys(run.run_id)
     write_campaign(store, run)
+    write_json(store, keys.run, PinnedRun(campaign=run.campaign, as_of="2026-01-05T06:00:00Z"))
     prepare = PrepareSummary(
         users=2_469,
         items=68_509,

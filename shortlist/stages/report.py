@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys, shard_of
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.metrics import RunMetrics
@@ -27,6 +28,8 @@ _READERS: Final = 16
 def report(run: Run, *, store: ObjectStore, runs: RunsTable, notifier: Notifier, clock: Clock) -> tuple[Manifest, bool]:
     """Put the run's figures together, once for every change of them, and record how the run ended."""
     keys = RunKeys(run.run_id)
+    pinned = msgspec.json.decode(store.read(keys.run), type=PinnedRun)
+    run = msgspec.structs.replace(run, as_of=pinned.as_of)
     campaign = read_campaign(run.run_id, store=store)
     metrics = msgspec.json.decode(store.read(keys.metrics), type=RunMetrics)
     manifests = read_manifests(run, store=store)

@@ -120,6 +120,12 @@ def test_work_of_an_earlier_execution_has_no_place_on_this_ones_timeline(world):
     assert b"done by an earlier execution" in world.store.read(KEYS.report_html)
 
 
+def test_the_moment_of_a_run_is_the_one_its_first_execution_fixed(world):
+    world.report(msgspec.structs.replace(RUN, as_of="2026-01-09T12:00:00.000Z"))
+
+    assert world.written().as_of == "2026-01-05T06:00:00Z"
+
+
 def test_a_run_that_was_asked_not_to_mail_is_published():
     world = World()
     write_finished(world.store)
