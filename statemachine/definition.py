@@ -9,6 +9,25 @@ from typing import Any, Final
 PATH: Final = Path(__file__).with_name("pipeline.asl.json")
 PLACEHOLDER: Final = re.compile(r"\$\{(\w+)\}")
 
+INTEGRATIONS: Final[Mapping[str, frozenset[str]]] = {
+    "arn:aws:states:::lambda:invoke": frozenset({"lambda:InvokeFunction"}),
+    "arn:aws:states:::batch:submitJob.sync": frozenset(
+        {
+            *("batch:SubmitJob", "batch:DescribeJobs", "batch:TerminateJob"),
+            *("events:PutTargets", "events:PutRule", "events:DescribeRule"),
+        }
+    ),
+    "arn:aws:states:::s3:listObjectsV2": frozenset({"s3:ListBucket"}),
+    "arn:aws:states:::s3:putObject": frozenset(
+        {"s3:PutObject", "s3:GetObject", "s3:ListMultipartUploadParts", "s3:AbortMultipartUpload"}
+    ),
+}
+"""Resource of a Task, ItemReader or ResultWriter -> IAM actions that the machine's role needs for it."""
+MAP_ACTIONS: Final = frozenset(
+    {"states:StartExecution", "states:DescribeExecution", "states:StopExecution", "states:RedriveExecution"}
+)
+"""What a Distributed Map needs for its children (developer guide, "IAM policies for Distributed Map states")."""
+
 State = Mapping[str, Any]
 
 
@@ -50,3 +69,18 @@ def distributed_maps(definition: State | None = None) -> list[str]:
     """Labels of the Distributed Maps; they are part of the children's ARNs."""
     states = all_states(load_definition() if definition is None else definition)
     return [str(state.get("Label", name)) for name, state in states if is_distributed(state)]
+
+
+def resources_of(state: State) -> list[str]:
+    """The service integrations a state calls by itself."""
+    parts = (state, state.get("ItemReader", {}), state.get("ResultWriter", {}))
+    return [str(part["Resource"]) for part in parts if "Resource" in part]
+
+
+def required_actions(definition: State) -> set[str]:
+    """IAM actions without which some state could not do its work."""
+    actions: set[str] = set()
+    for _, state in all_states(definition):
+        actions.update(*(INTEGRATIONS[resource] for resource in resources_of(state)))
+        actions.update(MAP_ACTIONS if is_distributed(state) else ())
+    return actions
