@@ -1,0 +1,245 @@
+"""Train: the dataset in, the model and its figures on held-out interactions out (Batch: numba and SciPy).
+
+Two fits: one that never sees the held-out part, to be measured; one on everything, to be published. The state after
+each epoch and the figures of the first fit are kept in `checkpoint/`, so that a reclaimed job goes on where it stood.
+"""
+
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_array
+
+from shortlist.config import Campaign
+from shortlist.contracts.arrays import Float32Array, Int64Array, npy_bytes
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.lists import LIST_KINDS
+from shortlist.contracts.manifests import Manifest, Output, digest
+from shortlist.contracts.metrics import HoldoutMetrics
+from shortlist.contracts.payloads import Run, StageRequest
+from shortlist.dataset.dataset import Dataset, FeatureMatrix
+from shortlist.errors import ContractError
+from shortlist.evaluate import Pairs, holdout, rank, rank_by_own_purchases, rank_by_popularity
+from shortlist.fm.history import Interactions
+from shortlist.fm.machine import EpochReport
+from shortlist.fm.repeat import RepeatModel
+from shortlist.latent import item_latent, user_latent
+from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
+from shortlist.recommender import Recommender, Shop, learn
+from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
+
+HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen")
+"""Arrays below `model/history/`: the seen items of all users as contracts.arrays.UserShard describes them."""
+OWN_PURCHASES_HALF_LIFE_DAYS: Final = 90.0
+"""Of the buy-it-again baseline."""
+LATEST: Final = "latest"
+
+
+def train(
+    request: StageRequest,
+    *,
+    store: ObjectStore,
+    clock: Clock,
+    runs: RunsTable,
+    progress: Progress = lambda event, figures: None,
+) -> tuple[Manifest, bool]:
+    """Leave `model/` in the run.
+
+    Raises:
+        ContractError: `reuse_model` names a run that has no model, or `latest` where nothing is published.
+    """
+    run = request.run
+    campaign = read_campaign(run.run_id, store=store)
+    model_run = _model_run(run, runs)
+    inputs = {
+        "dataset": read_manifest(run.run_id, "Prepare", store=store).digest(),
+        "model": msgspec.to_builtins(campaign.model),
+        "evaluation": msgspec.to_builtins(campaign.evaluation),
+        "x": campaign.x,
+        "model_run": model_run,
+    }
+
+    def work() -> Work:
+        with tempfile.TemporaryDirectory() as folder:
+            training = _Training(run.run_id, campaign, digest(inputs), Path(folder), store, progress)
+            return training.adopt(model_run) if model_run else training.fit()
+
+    return run_once("Train", run, inputs, work, store=store, clock=clock)
+
+
+def _model_run(run: Run, runs: RunsTable) -> str:
+    """The run whose model is taken over, empty where this run trains its own."""
+    if run.reuse_model != LATEST:
+        return "" if run.reuse_model == run.run_id else run.reuse_model
+    current = runs.current(run.campaign)
+    if current is None:
+        raise ContractError(
+            f"reuse_model is latest, but {run.campaign} has no published run. Cure: leave reuse_model out once."
+        )
+    return "" if current.run_id == run.run_id else current.run_id
+
+
+class _Training:
+    """The fits of one run, from the bucket into the bucket."""
+
+    def __init__(
+        self, run_id: str, campaign: Campaign, fingerprint: str, folder: Path, store: ObjectStore, progress: Progress
+    ) -> None:
+        self._run_id = run_id
+        self._keys = RunKeys(run_id)
+        self._campaign = campaign
+        self._fingerprint = fingerprint
+        self._folder = folder
+        self._store = store
+        self._progress = progress
+        self._pushed: dict[Path, int] = {}
+        dataset = Dataset.from_files(lambda name: store.read(self._keys.dataset(name)))
+        events = dataset.interactions
+        self._dataset = dataset
+        self._held_out = events.held_out
+        self._events = Interactions(events.user_row, events.item_row, events.timestamp, events.weight)
+        self._shop = Shop(
+            n_users=len(dataset.user_ids),
+            n_items=len(dataset.item_ids),
+            user_features=_matrix(dataset.user_features),
+            item_features=_matrix(dataset.item_features),
+        )
+
+    def fit(self) -> Work:
+        """Measure, then train on everything."""
+        self._fetch_checkpoint()
+        metrics, repeat = self._measured()
+        recommender = self._learn("everything", self._events, repeat)
+        return self._save(recommender, metrics, self._run_id)
+
+    def adopt(self, model_run: str) -> Work:
+        """Take the model and the figures of another run; users' own vectors follow their newest purchases."""
+        raise ContractError(f"cannot take over the model of {model_run}")
+
+    def _measured(self) -> tuple[HoldoutMetrics, RepeatModel]:
+        """Figures on the held-out interactions, and the repeat model learned without them."""
+        note, folder = self._folder / "measured.json", self._folder / "repeat"
+        found = msgspec.json.decode(note.read_bytes(), type=_Measured) if note.exists() else None
+        if found is not None and found.fingerprint == self._fingerprint:
+            self._progress("measurement_resumed", {})
+            return found.metrics, RepeatModel.load(folder)
+        recommender = self._learn("measurement", self._events.where(~self._held_out), None)
+        metrics = self._measure(recommender)
+        recommender.repeat.save(folder)
+        note.write_bytes(msgspec.json.encode(_Measured(self._fingerprint, metrics)))
+        self._push_checkpoint()
+        return metrics, recommender.repeat
+
+    def _learn(self, fit: str, events: Interactions, repeat: RepeatModel | None) -> Recommender:
+        def on_epoch(report: EpochReport) -> None:
+            self._push_checkpoint()
+            self._progress(
+                "epoch_done", {"fit": fit, "epoch": report.epoch, "loss": report.loss, "seconds": report.seconds}
+            )
+
+        return learn(
+            events,
+            self._shop,
+            self._campaign.model,
+            repeat=repeat,
+            on_epoch=on_epoch,
+            checkpoint=self._folder / fit,
+        )
+
+    def _measure(self, recommender: Recommender) -> HoldoutMetrics:
+        shop, x = self._shop, self._campaign.x
+        events, later = self._events.where(~self._held_out), self._events.where(self._held_out)
+        past = recommender.past(events, shop, self._campaign.model)
+        users, items = self._latent(recommender)
+        seen = Pairs(past.indptr, past.item_rows, shop.n_items)
+        relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
+        measured = self._sample(np.intersect1d(relevant.users(), seen.users()))
+        decayed = past.decayed_days(OWN_PURCHASES_HALF_LIFE_DAYS).astype(np.float32)
+        kinds = holdout(
+            rank(users, items, recommender.pair_repeat(past, users, items), seen, measured, x),
+            {
+                "popularity": rank_by_popularity(seen, measured, x),
+                "buy_it_again": rank_by_own_purchases(decayed, measured, x),
+            },
+            seen,
+            relevant,
+            LIST_KINDS,
+            x,
+        )
+        self._progress("measured", {kind: figures.model.recall for kind, figures in kinds.items()})
+        return HoldoutMetrics(
+            x=x,
+            split=str(read_manifest(self._run_id, "Prepare", store=self._store).summary["split"]),
+            users=len(measured),
+            kinds=kinds,
+            settings=msgspec.to_builtins(self._campaign.model),
+        )
+
+    def _sample(self, users: Int64Array) -> Int64Array:
+        most = self._campaign.evaluation.max_users
+        if len(users) <= most:
+            return users
+        return np.sort(np.random.default_rng(self._campaign.model.seed).choice(users, most, replace=False))
+
+    def _latent(self, recommender: Recommender) -> tuple[Float32Array, Float32Array]:
+        model = recommender.model
+        return user_latent(model, self._shop.user_features), item_latent(model, self._shop.item_features)
+
+    def _save(self, recommender: Recommender, metrics: HoldoutMetrics, model_run: str) -> Work:
+        past = recommender.past(self._events, self._shop, self._campaign.model)
+        arrays: dict[str, NDArray[Any]] = {
+            "indptr": past.indptr,
+            "item_rows": past.item_rows,
+            "repeat": recommender.pair_repeat(past, *self._latent(recommender)),
+            "weight": past.weight,
+            "last_seen": past.last_seen,
+        }
+        outputs: dict[str, Output] = {}
+        for name in HISTORY:
+            key = self._keys.model(f"history/{name}.npy")
+            outputs[key] = self._store.write(key, npy_bytes(arrays[name]))
+        folder = self._folder / "model"
+        recommender.save(folder)
+        for path in _files(folder):
+            key = self._keys.model(path.relative_to(folder).as_posix())
+            outputs[key] = self._store.upload(path, key)
+        key = self._keys.holdout_metrics
+        outputs[key] = self._store.write(key, msgspec.json.encode(metrics))
+        self._store.delete([entry.key for entry in self._store.list(self._keys.checkpoint)])
+        figures = metrics.kinds["everything"].model
+        return Work(outputs, {"model_run": model_run, "recall": figures.recall, "ndcg": figures.ndcg})
+
+    def _fetch_checkpoint(self) -> None:
+        """Bring back what an earlier attempt left; the fits check that it is theirs."""
+        for entry in self._store.list(self._keys.checkpoint):
+            self._store.download(entry.key, self._folder / entry.key.removeprefix(self._keys.checkpoint))
+
+    def _push_checkpoint(self) -> None:
+        """Leave what changed in the bucket, manifests last, so that a state there is whole or has no valid manifest."""
+        for path in sorted(_files(self._folder), key=lambda path: (path.name == "manifest.json", path)):
+            changed = path.stat().st_mtime_ns
+            if self._pushed.get(path) != changed:
+                self._store.upload(path, self._keys.checkpoint + path.relative_to(self._folder).as_posix())
+                self._pushed[path] = changed
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+class _Measured(msgspec.Struct, frozen=True):
+    """The figures of the first fit, and what they were made from."""
+
+    fingerprint: str
+    metrics: HoldoutMetrics
+
+
+def _matrix(features: FeatureMatrix) -> csr_array | None:
+    """None where no feature is declared."""
+    if not len(features.names):
+        return None
+    shape = (len(features.indptr) - 1, len(features.names))
+    return csr_array((features.data, features.indices, features.indptr), shape=shape)
