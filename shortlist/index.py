@@ -1,0 +1,203 @@
+"""The k-NN index over item vectors (the only faiss): a factory string in, a measured index and what it finds out.
+
+Raw inner product on graph indexes can collapse without a sign, so no index is taken on trust: its lists are compared
+with those of the exact scan (shortlist.topx), and one that misses the campaign's floor is replaced by exact search.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import faiss
+import numpy as np
+
+from shortlist.config import Index
+from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
+from shortlist.contracts.metrics import IndexMetrics
+from shortlist.errors import ContractError
+from shortlist.topx import Ranking, Seen, rank_unseen, ranked, score_pairs
+
+EXACT: Final = "Flat"
+EXACT_SECONDS: Final = 60
+EXACT_FLOPS: Final = 20e9
+"""`auto` searches exactly while a shard takes no longer than this at a rate that one Lambda core reaches."""
+LARGEST_K: Final = 4_096
+"""Users who have seen so much that more neighbours would have to be fetched are served by the exact scan."""
+EFFORTS: Final = (8, 16, 32, 64, 128, 256, 512, 1_024)
+"""Values of `nprobe` or `efSearch` that are tried in turn until the recall floor is met."""
+
+
+@dataclass(frozen=True, slots=True)
+class ItemIndex:
+    """Items that may be listed, ready to be searched.
+
+    Attributes:
+        vectors: float32 (n_items, d), the exact rows, in the order of the index.
+        knn: the faiss index over them.
+        exact: whether lists come from the exact scan over `vectors` rather than from `knn`.
+    """
+
+    vectors: Float32Array
+    knn: faiss.Index
+    exact: bool
+
+    @classmethod
+    def open(cls, path: Path, vectors: Float32Array) -> "ItemIndex":
+        """Map a stored index into memory; an exact one brings its own copy of `vectors`, which is used instead."""
+        knn = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
+        if knn.ntotal != len(vectors):
+            raise ContractError(f"{path} holds {knn.ntotal} items, expected {len(vectors)}. Re-run from BuildIndex.")
+        exact = isinstance(knn, faiss.IndexFlat)
+        if isinstance(knn, faiss.IndexFlat) and knn.ntotal:
+            vectors = faiss.rev_swig_ptr(knn.get_xb(), knn.ntotal * knn.d).reshape(knn.ntotal, knn.d)
+        return cls(vectors, knn, exact)
+
+    def rank_unseen(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
+        """Each user's k best unseen items; k of them wherever that many are unseen. Scores are exact in any case."""
+        if self.exact:
+            return rank_unseen(queries, self.vectors, seen, k)
+        return self.rank_by_neighbours(queries, seen, k)
+
+    def rank_by_neighbours(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
+        """As rank_unseen, by faiss: enough neighbours for k to be left, scored exactly, completed where short."""
+        n_seen = np.diff(seen.indptr)
+        fetch = np.minimum(2 ** np.ceil(np.log2(k + n_seen)).astype(np.int64), len(self.vectors))
+        ranking = Ranking(np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf))
+        for n_neighbours in np.unique(fetch[(fetch > 0) & (fetch <= LARGEST_K)]).tolist():
+            users = np.flatnonzero(fetch == n_neighbours)
+            found = self._neighbours(queries[users], seen.take(users), n_neighbours, k)
+            ranking.items[users], ranking.scores[users] = found.items, found.scores
+        short = np.flatnonzero((ranking.items >= 0).sum(axis=1) < np.minimum(k, len(self.vectors) - n_seen))
+        if len(short):
+            found = rank_unseen(queries[short], self.vectors, seen.take(short), k)
+            ranking.items[short], ranking.scores[short] = found.items, found.scores
+        return ranking
+
+    def _neighbours(self, queries: Float32Array, seen: Seen, n_neighbours: int, k: int) -> Ranking:
+        _, items = self.knn.search(queries, n_neighbours)
+        users, places = np.nonzero(items >= 0)
+        items = items[users, places].astype(np.int32)
+        unseen = ~_contains(seen, users, items, len(self.vectors))
+        users, items = users[unseen], items[unseen]
+        return ranked(users, items, score_pairs(queries, self.vectors, users, items), len(queries), k)
+
+
+def build_index(
+    path: Path,
+    vectors: Float32Array,
+    queries: Float32Array,
+    seen: Seen,
+    settings: Index,
+    *,
+    x: int,
+    users_per_search: int,
+) -> IndexMetrics:
+    """Leave at `path` the index that the campaign asks for, if it finds what exact search finds; else an exact one.
+
+    Args:
+        vectors: float32 (n_items, d).
+        queries: float32 (n_users, d), a sample of users to tune and measure with.
+        seen: what they have seen.
+        x: list length that recall is measured at.
+        users_per_search: users of a shard, for whom `auto` reckons the time of exact search.
+
+    Raises:
+        ContractError: faiss does not know the factory string.
+    """
+    n_items, n_dims = vectors.shape
+    wanted = chosen_factory(settings.factory, n_items, n_dims, users_per_search)
+    best = rank_unseen(queries, vectors, seen, x)
+    knn = _empty(wanted, n_dims)
+    filled = _fill(knn, wanted, vectors)
+    recall = _tuned(ItemIndex(vectors, knn, exact=False), queries, seen, best, settings.min_recall) if filled else 0.0
+    fell_back = wanted != EXACT and not (filled and recall >= settings.min_recall)
+    if fell_back:
+        knn = _empty(EXACT, n_dims)
+        knn.add(vectors)
+        recall = recall_against(best, ItemIndex(vectors, knn, exact=False).rank_by_neighbours(queries, seen, x))
+    faiss.write_index(knn, str(path))
+    return IndexMetrics(
+        factory=EXACT if fell_back else wanted,
+        recall_at_x=round(recall, 6),
+        queries=len(queries),
+        n_items=n_items,
+        dims=n_dims,
+        size_bytes=path.stat().st_size,
+        fell_back=fell_back,
+    )
+
+
+def chosen_factory(factory: str, n_items: int, n_dims: int, users_per_search: int) -> str:
+    """The factory string that `auto` stands for; any other stands for itself."""
+    if factory != "auto":
+        return factory
+    seconds = 2.0 * n_items * n_dims * users_per_search / EXACT_FLOPS
+    return EXACT if seconds <= EXACT_SECONDS else f"IVF{2 ** round(np.log2(4 * n_items**0.5))},Flat"
+
+
+def recall_against(best: Ranking, found: Ranking) -> float:
+    """Share of the places of the best lists whose score is reached; a tie counts as found, as it is as good."""
+    filled = best.items >= 0
+    if not filled.any():
+        return 1.0
+    worst = np.where(filled, best.scores, np.inf).min(axis=1, keepdims=True)
+    return float((filled & (found.items >= 0) & (found.scores >= worst)).sum() / filled.sum())
+
+
+def _empty(factory: str, n_dims: int) -> faiss.Index:
+    try:
+        return faiss.index_factory(n_dims, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ContractError(
+            f"index.factory is {factory!r}, which faiss does not know: {str(error).split(': ')[-1]}. "
+            "Use auto, Flat, or a string of faiss's index factory such as IVF1024,Flat."
+        ) from error
+
+
+def _fill(knn: faiss.Index, factory: str, vectors: Float32Array) -> bool:
+    """Train the index and add all vectors; False where they are too few to train it."""
+    threads = faiss.omp_get_max_threads()
+    if "HNSW" in factory or "NSG" in factory:
+        faiss.omp_set_num_threads(1)  # threads that insert at the same time may make another graph each time
+    try:
+        if not knn.is_trained:
+            knn.train(vectors)
+        knn.add(vectors)
+    except RuntimeError:
+        return False
+    finally:
+        faiss.omp_set_num_threads(threads)
+    return True
+
+
+def _tuned(index: ItemIndex, queries: Float32Array, seen: Seen, best: Ranking, floor: float) -> float:
+    """Raise the search effort until the lists are good enough; returns the recall reached."""
+    recall = 0.0
+    for effort in EFFORTS:
+        tunable = _set_effort(index.knn, effort)
+        recall = recall_against(best, index.rank_by_neighbours(queries, seen, best.items.shape[1]))
+        if recall >= floor or not tunable:
+            break
+    return recall
+
+
+def _set_effort(knn: faiss.Index, effort: int) -> bool:
+    """Set how much of the index a search looks at; False where it has no such setting."""
+    space = faiss.ParameterSpace()
+    for name in ("nprobe", "efSearch"):
+        try:
+            space.set_index_parameter(knn, name, effort)
+        except RuntimeError:
+            continue
+        return True
+    return False
+
+
+def _contains(seen: Seen, users: Int64Array, items: Int64Array, n_items: int) -> BoolArray:
+    """Whether each pair is among the seen ones."""
+    keys = seen.users() * n_items + seen.items
+    wanted = users * n_items + items
+    if not len(keys):
+        return np.zeros(len(wanted), np.bool_)
+    found: BoolArray = keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+    return found

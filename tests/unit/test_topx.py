@@ -1,0 +1,174 @@
+"""Exact search gives what sorting all scores gives: whatever the vectors, ties, seen items, tiles and threads."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from shortlist import topx
+from shortlist.topx import Ranking, Seen, merged, rank_seen, rank_unseen, ranked, score_pairs
+
+QUARTERS = st.integers(-8, 8).map(lambda n: np.float32(n / 4))
+"""Sums of their products are exact in float64, so that brute force knows the ties."""
+
+
+def brute_force(queries, vectors, seen_of, k):
+    """Sort every unseen item of every user by (−score, item)."""
+    items = np.full((len(queries), k), -1)
+    scores = np.full((len(queries), k), -np.inf)
+    for user, query in enumerate(queries.astype(np.float64)):
+        unseen = [i for i in range(len(vectors)) if i not in seen_of[user]]
+        score = {i: float(np.dot(query, vectors[i].astype(np.float64))) for i in unseen}
+        best = sorted(unseen, key=lambda i: (-score[i], i))[:k]
+        items[user, : len(best)] = best
+        scores[user, : len(best)] = [score[i] for i in best]
+    return items, scores
+
+
+def seen_csr(seen_of):
+    counts = [len(items) for items in seen_of]
+    flat = [item for items in seen_of for item in sorted(items)]
+    return Seen(np.concatenate([[0], np.cumsum(counts)]).astype(np.int64), np.array(flat, np.int32))
+
+
+@st.composite
+def shops(draw):
+    n_users, n_items, dims = draw(st.integers(1, 6)), draw(st.integers(0, 40)), draw(st.integers(1, 5))
+    queries = draw(hnp.arrays(np.float32, (n_users, dims), elements=QUARTERS))
+    vectors = draw(hnp.arrays(np.float32, (n_items, dims), elements=QUARTERS))
+    one_user = st.sets(st.integers(0, n_items - 1)) if n_items else st.just(set())
+    seen_of = draw(st.lists(one_user, min_size=n_users, max_size=n_users))
+    return queries, vectors, seen_of, draw(st.integers(1, 12))
+
+
+@settings(deadline=None)
+@given(
+    shop=shops(),
+    items_per_tile=st.integers(1, 50),
+    users_per_tile=st.integers(1, 7),
+    group=st.integers(1, 9),
+    at_once=st.integers(1, 30),
+)
+def test_unseen_items_are_ranked_as_by_brute_force(shop, items_per_tile, users_per_tile, group, at_once):
+    queries, vectors, seen_of, k = shop
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(topx, "ITEMS_PER_TILE", items_per_tile)
+        patch.setattr(topx, "USERS_PER_TILE", users_per_tile)
+        patch.setattr(topx, "GROUP", group)
+        patch.setattr(topx, "GROUPS_AT_ONCE", at_once)
+        patch.setattr(topx, "PAIRS_AT_ONCE", at_once)
+        found = rank_unseen(queries, vectors, seen_csr(seen_of), k, threads=2)
+
+    items, scores = brute_force(queries, vectors, seen_of, k)
+    assert found.items.tolist() == items.tolist()
+    assert found.scores.tolist() == scores.tolist()
+
+
+def test_float32_rounding_does_not_reorder_a_list():
+    # GIVEN scores that differ by less than float32 can tell, around a large common part
+    rng = np.random.default_rng(5)
+    vectors = np.zeros((5_000, 65), np.float32)
+    vectors[:, 0] = 1_000
+    vectors[:, 1:] = rng.normal(0, 1e-3, (5_000, 64))
+    queries = rng.normal(1, 0.1, (40, 65)).astype(np.float32)
+    nothing_seen = seen_csr([set()] * 40)
+
+    found = rank_unseen(queries, vectors, nothing_seen, 10)
+
+    exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
+    rounded = queries @ vectors.T
+    by_float64 = np.argsort(-exact, axis=1, kind="stable")[:, :10]
+    assert found.items.tolist() == by_float64.tolist()
+    assert (np.argsort(-rounded, axis=1, kind="stable")[:, :10] != by_float64).any()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_the_number_of_threads_changes_nothing(threads):
+    rng = np.random.default_rng(1)
+    queries = rng.normal(size=(300, 9)).astype(np.float32)
+    vectors = rng.normal(size=(1_000, 9)).astype(np.float32)
+    seen = seen_csr([set(rng.choice(1_000, 50, replace=False).tolist()) for _ in range(300)])
+
+    found = rank_unseen(queries, vectors, seen, 7, threads=threads)
+
+    alone = rank_unseen(queries, vectors, seen, 7, threads=1)
+    assert found.items.tobytes() == alone.items.tobytes()
+    assert found.scores.tobytes() == alone.scores.tobytes()
+
+
+def test_a_user_ranks_the_same_in_any_company():
+    rng = np.random.default_rng(2)
+    queries = rng.normal(size=(200, 33)).astype(np.float32)
+    vectors = rng.normal(size=(3_000, 33)).astype(np.float32)
+    together = rank_unseen(queries, vectors, seen_csr([set()] * 200), 5)
+
+    alone = rank_unseen(queries[77:78], vectors, seen_csr([set()]), 5)
+
+    assert alone.items[0].tobytes() == together.items[77].tobytes()
+    assert alone.scores[0].tobytes() == together.scores[77].tobytes()
+
+
+def test_a_catalogue_of_identical_items_is_ranked_by_row():
+    found = rank_unseen(np.ones((3, 4), np.float32), np.ones((9_000, 4), np.float32), seen_csr([{0}, {1, 2}, set()]), 3)
+
+    assert found.items.tolist() == [[1, 2, 3], [0, 3, 4], [0, 1, 2]]
+
+
+@settings(deadline=None)
+@given(shop=shops(), data=st.data())
+def test_seen_items_are_ranked_by_score_and_repeat_term(shop, data):
+    queries, vectors, seen_of, k = shop
+    seen = seen_csr(seen_of)
+    repeat = data.draw(hnp.arrays(np.float32, len(seen.items), elements=QUARTERS))
+
+    found = rank_seen(queries, vectors, seen, repeat, k)
+
+    exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
+    for user in range(len(queries)):
+        own = slice(seen.indptr[user], seen.indptr[user + 1])
+        pairs = zip(exact[user, seen.items[own]] + repeat[own], seen.items[own], strict=True)
+        wanted = sorted(((-score, item) for score, item in pairs))[:k]
+        assert found.items[user, : len(wanted)].tolist() == [item for _, item in wanted]
+        assert found.scores[user, : len(wanted)].tolist() == [-score for score, _ in wanted]
+        assert (found.items[user, len(wanted) :] == -1).all()
+
+
+@settings(deadline=None)
+@given(shop=shops(), repeat=st.integers(0, 8))
+def test_merged_lists_are_those_of_a_search_over_everything(shop, repeat):
+    queries, vectors, seen_of, k = shop
+    seen = seen_csr(seen_of)
+    terms = np.full(len(seen.items), repeat, np.float32)
+
+    found = merged(rank_unseen(queries, vectors, seen, k), rank_seen(queries, vectors, seen, terms, k), k)
+
+    users, items = np.divmod(np.arange(len(queries) * len(vectors)), max(len(vectors), 1))
+    bonus = np.array([repeat * (i in seen_of[u]) for u, i in zip(users.tolist(), items.tolist(), strict=True)])
+    scores = score_pairs(queries, vectors, users, items.astype(np.int32)) + bonus
+    wanted = ranked(users, items.astype(np.int32), scores, len(queries), k)
+    assert found.items.tolist() == wanted.items.tolist()
+    assert found.scores.tolist() == wanted.scores.tolist()
+
+
+def test_pairs_may_come_in_any_order():
+    users = np.array([1, 0, 1, 0, 1])
+    items = np.array([5, 7, 2, 3, 9], np.int32)
+    scores = np.array([0.5, 1.0, 0.5, 2.0, 0.1])
+
+    found = ranked(users, items, scores, 3, 2)
+
+    assert found.items.tolist() == [[3, 7], [2, 5], [-1, -1]]
+    assert found.scores.tolist() == [[2.0, 1.0], [0.5, 0.5], [-np.inf, -np.inf]]
+
+
+def test_rows_are_taken_in_the_order_asked_for():
+    seen = seen_csr([{1, 4}, set(), {0}])
+    ranking = Ranking(np.array([[1], [2], [3]], np.int32), np.array([[0.1], [0.2], [0.3]]))
+
+    taken, rows = seen.take(np.array([2, 0, 2])), ranking.take(np.array([2, 0]))
+
+    assert taken.indptr.tolist() == [0, 1, 3, 4]
+    assert taken.items.tolist() == [0, 1, 4, 0]
+    assert rows.items.tolist() == [[3], [1]]
