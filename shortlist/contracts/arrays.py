@@ -16,6 +16,12 @@ Layout of `latent/` (written by Repackage):
 
     items.npy                          float32 (n_items, d): rows a_i (d = n_factors + 1)
     users/<shard>.npz                  see UserShard
+    popular.npz                        see Popular
+
+Layout of `index/` (written by BuildIndex):
+
+    items.faiss                        the k-NN index over the rows of latent/items.npy that may be listed
+    item_rows.npy                      int32 (n,): their item_row, ascending; position = row of the index
 """
 
 import io
@@ -158,6 +164,42 @@ class UserShard:
             segment=a["segment"],
             prior=a["prior"],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Popular:
+    """What most customers buy, for users of whom nothing else is known.
+
+    Attributes:
+        everybody: int32 (n_items,), all item rows, those with the most buyers first.
+        names: StringTable (n_segments,), values of the feature that tells the segments apart.
+        indptr: int64 (n_segments + 1,).
+        items: int32 (nnz,), each segment's own most bought item rows, the most buyers first.
+    """
+
+    everybody: Int32Array
+    names: StringTable
+    indptr: Int64Array
+    items: Int32Array
+
+    def of_segment(self, segment: int) -> Int32Array:
+        """The segment's own items; none for −1."""
+        return self.items[self.indptr[segment] : self.indptr[segment + 1]] if segment >= 0 else self.items[:0]
+
+    def to_bytes(self) -> bytes:
+        return npz_bytes(
+            {
+                "everybody": self.everybody,
+                **self.names.arrays("names"),
+                "indptr": self.indptr,
+                "items": self.items,
+            }
+        )
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Popular":
+        a = npz_arrays(raw)
+        return cls(a["everybody"], StringTable.from_arrays(a, "names"), a["indptr"], a["items"])
 
 
 @dataclass(frozen=True, slots=True)
