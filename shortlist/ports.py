@@ -95,7 +95,7 @@ class Ledger(Protocol):
         """Replace the claim of `delivery.claimed_by` by its outcome; without effect once the entry has moved on."""
 
     def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
-        """Note what became of a message (`delivered`, `bounced`, `complained`), in any order and any number of times.
+        """Note what the mail service says became of a message; see `SETTLES` for what it may replace.
 
         Returns:
             False where there is no such entry or it says more already.

@@ -26,6 +26,8 @@ mail service certainly did not take the message, so it may be claimed again; sen
 refused by it for good; suppressed: not to be mailed (`detail` says why); the others come from the service's events."""
 
 SETTLES: Final[dict[DeliveryState, tuple[DeliveryState, ...]]] = {
+    "sent": ("claimed", "released"),
+    "rejected": ("claimed", "released", "sent"),
     "delivered": ("claimed", "released", "sent"),
     "bounced": ("claimed", "released", "sent", "delivered"),
     "complained": ("claimed", "released", "sent", "delivered", "bounced"),

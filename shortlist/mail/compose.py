@@ -1,9 +1,7 @@
 """A recipient and their list in, the message that is sent and previewed out. The only maker of messages."""
 
-import base64
 import hashlib
 from datetime import datetime
-from typing import Final
 
 from shortlist.config import Campaign, Mail
 from shortlist.contracts.lists import ListedItem, Recipient
@@ -14,13 +12,11 @@ from shortlist.mail.message import CLIP_BYTES, Envelope, mailbox, mime
 from shortlist.mail.prices import currency_code, price_text
 from shortlist.mail.reasons import phrase
 from shortlist.mail.render import SUBJECT_LIMIT, Card, Page, render, render_subject
+from shortlist.mail.tags import tags
 from shortlist.mail.text import line
 from shortlist.mail.token import Keys, Subscription, sign
 from shortlist.mail.words import Words, language_of, words
 from shortlist.ports import OutgoingMessage
-
-TAG_LENGTH: Final = 256
-"""SES limits the value of a message tag."""
 
 
 class Composer:
@@ -131,25 +127,6 @@ class Composer:
             feedback_id=f"{self._run_id}:{self._campaign}:picks:shortlist",
             language=page.language,
         )
-
-
-def tags(campaign: str, run_id: str, user_id: str) -> dict[str, str]:
-    """What SES repeats in every event about the message: which campaign, which run, and whose entry in the ledger.
-
-    The user id is base64url, so that any id fits the alphabet of tags, in as many tags as it needs.
-    """
-    encoded = base64.urlsafe_b64encode(user_id.encode()).decode().rstrip("=")
-    parts = [encoded[start : start + TAG_LENGTH] for start in range(0, len(encoded), TAG_LENGTH)]
-    return {"campaign": campaign, "run": run_id, **{f"user{number}": part for number, part in enumerate(parts)}}
-
-
-def user_of(tags: dict[str, str]) -> str:
-    """The user id that `tags` put there; empty where there is none."""
-    encoded = "".join(tags.get(f"user{number}", "") for number in range(8))
-    try:
-        return base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)).decode()
-    except ValueError:
-        return ""
 
 
 def _own_address(setting: str, address: str) -> str:

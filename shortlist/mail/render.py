@@ -103,9 +103,10 @@ def _templates(name: str) -> tuple[Template, Template]:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    source = (folder / "message.mjml").read_text(encoding="utf-8")
     try:
         return (
-            environment.from_string(_short_lines(mjml2html((folder / "message.mjml").read_text(encoding="utf-8")))),
+            environment.from_string(_short_lines(mjml2html(source, fonts={}))),  # no fonts from elsewhere
             plain.from_string((folder / "message.txt").read_text(encoding="utf-8")),
         )
     except (ValueError, TemplateError) as error:

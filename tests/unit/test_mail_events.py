@@ -1,0 +1,155 @@
+"""Events of the mail service: what they do to the suppression list and to the ledger."""
+
+import json
+from typing import Any
+
+import pytest
+
+from shortlist.contracts.records import Delivery, DeliveryState
+from shortlist.errors import ContractError
+from shortlist.mail.address import address_hash
+from shortlist.mail.events import apply_event
+from shortlist.mail.tags import tags
+from tests.fakes import MemoryLedger, MemorySuppressions
+
+ADDRESS = "ann@example.com"
+RUN = "weekly-picks#r1"
+
+
+def event(kind: str, **details: Any) -> str:
+    tagged = {name: [value] for name, value in tags("weekly-picks", "r1", "Ann #1").items()}
+    mail = {"messageId": "m1", "destination": [ADDRESS], "tags": tagged | {"ses:source-ip": ["192.0.2.1"]}}
+    return json.dumps({"eventType": kind, "mail": mail, **details})
+
+
+def bounce(kind: str, feedback_id: str = "f1", address: str = ADDRESS) -> str:
+    return event(
+        "Bounce",
+        bounce={
+            "bounceType": kind,
+            "bounceSubType": "General",
+            "bouncedRecipients": [{"emailAddress": address, "diagnosticCode": f"smtp; 550 no {ADDRESS}"}],
+            "feedbackId": feedback_id,
+            "timestamp": "2026-01-05T06:00:00.000Z",
+        },
+    )
+
+
+def complaint(kind: str | None) -> str:
+    return event(
+        "Complaint",
+        complaint={
+            "complainedRecipients": [{"emailAddress": ADDRESS}],
+            "timestamp": "2026-01-05T06:00:00.000Z",
+            "complaintFeedbackType": kind,
+        },
+    )
+
+
+class Inbox:
+    """The ledger with one claimed message, and the suppression list."""
+
+    def __init__(self) -> None:
+        self.ledger, self.suppressions = MemoryLedger(), MemorySuppressions()
+        claim = Delivery(
+            campaign_run=RUN, user_id="Ann #1", state="claimed", claimed_at="2026-01-05T06:00:00Z", claimed_by="gone/1"
+        )
+        self.ledger.claim(claim, address_hash=address_hash(ADDRESS), since="")
+
+    def take(self, raw: str) -> str:
+        return apply_event(raw, ledger=self.ledger, suppressions=self.suppressions)
+
+    @property
+    def cause(self) -> str:
+        return self.suppressions.causes.get(address_hash(ADDRESS), "")
+
+    @property
+    def state(self) -> DeliveryState:
+        return self.ledger.find(RUN, ["Ann #1"])["Ann #1"].state
+
+
+def test_a_hard_bounce_suppresses_at_once() -> None:
+    inbox = Inbox()
+
+    inbox.take(bounce("Permanent"))
+
+    assert (inbox.cause, inbox.state) == ("bounced", "bounced")
+
+
+@pytest.mark.parametrize("kind", ["Transient", "Undetermined"])
+def test_the_third_soft_bounce_suppresses(kind: str) -> None:
+    inbox = Inbox()
+
+    causes = []
+    for feedback_id in ("f1", "f2", "f2", "f3"):
+        inbox.take(bounce(kind, feedback_id))
+        causes.append(inbox.cause)
+
+    assert causes == ["", "", "", "bounced"]
+
+
+@pytest.mark.parametrize("address", [f"Ann <{ADDRESS.upper()}>", f"<{ADDRESS}>", "rfc822;garbled"])
+def test_a_garbled_address_is_the_one_we_sent_to(address: str) -> None:
+    inbox = Inbox()
+
+    inbox.take(bounce("Permanent", address=address))
+
+    assert inbox.cause == "bounced"
+
+
+def test_a_complaint_suppresses_at_once() -> None:
+    inbox = Inbox()
+
+    inbox.take(complaint("abuse"))
+
+    assert (inbox.cause, inbox.state) == ("complained", "complained")
+
+
+def test_not_spam_is_no_complaint() -> None:
+    inbox = Inbox()
+
+    assert inbox.take(complaint("not-spam")) == "ignored"
+    assert (inbox.cause, inbox.state) == ("", "claimed")
+
+
+@pytest.mark.parametrize(("kind", "state"), [("Send", "sent"), ("Delivery", "delivered"), ("Reject", "rejected")])
+def test_an_entry_in_doubt_is_settled(kind: str, state: str) -> None:
+    inbox = Inbox()
+
+    inbox.take(event(kind))
+
+    assert (inbox.cause, inbox.state) == ("", state)
+
+
+def test_no_address_comes_into_the_ledger() -> None:
+    inbox = Inbox()
+
+    inbox.take(bounce("Permanent"))
+
+    assert ADDRESS not in repr(inbox.ledger.deliveries)
+
+
+@pytest.mark.parametrize("kind", ["Open", "Click", "DeliveryDelay", "Subscription"])
+def test_other_events_change_nothing(kind: str) -> None:
+    inbox = Inbox()
+
+    assert inbox.take(event(kind)) == "ignored"
+    assert inbox.state == "claimed"
+
+
+def test_an_event_of_a_message_without_our_tags_still_suppresses() -> None:
+    inbox = Inbox()
+    raw = json.loads(bounce("Permanent"))
+    raw["mail"]["tags"] = {}
+
+    inbox.take(json.dumps(raw))
+
+    assert (inbox.cause, inbox.state) == ("bounced", "claimed")
+
+
+@pytest.mark.parametrize("raw", ["", "Successfully validated SNS topic", "[]", '{"eventType": "Bounce"}'])
+def test_what_is_no_event_is_an_error(raw: str) -> None:
+    inbox = Inbox()
+
+    with pytest.raises(ContractError, match="not an event"):
+        inbox.take(raw)
