@@ -81,19 +81,21 @@ class Model(Config, frozen=True, kw_only=True):
         regularization: λ.
         regularization_exponent: ν in λ(n + α₀·n_other)^ν.
         half_life_days: age at which an interaction counts half for the factors; None: no decay.
-        repeat_half_life_days: the same for the repeat-purchase term.
+        feature_regularization: ridge on the factors of features, relative to that of ids.
+        repeat_horizon_days: what the repeat-purchase term looks ahead, and the newest days it is learned from.
         repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
         use_features: train declared features jointly.
         max_train_seconds: time budget of one fit; None: none.
     """
 
     n_factors: Positive = 64
-    epochs: Positive = 10
-    unobserved_weight: NonNegative = 0.01
-    regularization: NonNegative = 0.1
-    regularization_exponent: NonNegative = 0.5
-    half_life_days: float | None = None
-    repeat_half_life_days: float | None = 90.0
+    epochs: Positive = 8
+    unobserved_weight: NonNegative = 0.3
+    regularization: NonNegative = 0.25
+    regularization_exponent: NonNegative = 0.3
+    half_life_days: float | None = 60.0
+    feature_regularization: NonNegative = 1.0
+    repeat_horizon_days: Annotated[float, msgspec.Meta(gt=0.0)] = 28.0
     repeat_weight: float | None = None
     use_features: bool = True
     max_train_seconds: float | None = None

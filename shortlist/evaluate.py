@@ -1,0 +1,203 @@
+"""Scores and held-out pairs in, figures out: for every list kind, the model beside the baselines. numpy only."""
+
+import os
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
+from shortlist.contracts.lists import ListKind
+from shortlist.contracts.metrics import KindMetrics, ListMetrics
+
+BLOCK_USERS: Final = 64
+NOTHING: Final = -1  # an empty place on a list
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Distinct (user, item) pairs.
+
+    Attributes:
+        indptr: int64 (n_users + 1,).
+        item_rows: int32 (n_pairs,), ascending within a user.
+        n_items: size of the catalogue.
+    """
+
+    indptr: Int64Array
+    item_rows: Int32Array
+    n_items: int
+
+    @classmethod
+    def of(cls, user_row: NDArray[np.integer], item_row: NDArray[np.integer], *, n_users: int, n_items: int) -> "Pairs":
+        """Of interactions in any order, repeats allowed."""
+        keys = np.unique(user_row.astype(np.int64) * n_items + item_row)
+        return cls._of_keys(keys, n_users, n_items)
+
+    @classmethod
+    def _of_keys(cls, keys: Int64Array, n_users: int, n_items: int) -> "Pairs":
+        users, items = np.divmod(keys, max(n_items, 1))
+        return cls(np.searchsorted(users, np.arange(n_users + 1)).astype(np.int64), items.astype(np.int32), n_items)
+
+    @property
+    def keys(self) -> Int64Array:
+        """user_row · n_items + item_row of every pair, ascending."""
+        users = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+        return users * self.n_items + self.item_rows
+
+    def users(self) -> Int64Array:
+        """Rows of the users with a pair."""
+        return np.flatnonzero(np.diff(self.indptr))
+
+    def split(self, other: "Pairs") -> tuple["Pairs", "Pairs"]:
+        """These pairs without the other's, and these pairs that are the other's as well."""
+        keys = self.keys
+        shared = np.isin(keys, other.keys, assume_unique=True)
+        n_users = len(self.indptr) - 1
+        return (
+            self._of_keys(keys[~shared], n_users, self.n_items),
+            self._of_keys(keys[shared], n_users, self.n_items),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """What a recommender makes of some users: its best unseen items, and its score of every seen one.
+
+    Attributes:
+        users: int64 (n,), user rows, ascending.
+        unseen: int32 (n, x), best first, NOTHING where there is none.
+        unseen_scores: float32 (n, x), −inf where there is none.
+        seen_scores: float32 (n_seen_pairs,), of all users' seen pairs, in their order.
+    """
+
+    users: Int64Array
+    unseen: Int32Array
+    unseen_scores: Float32Array
+    seen_scores: Float32Array
+
+
+def rank(
+    user_latent: Float32Array,
+    item_latent: Float32Array,
+    repeat: Float32Array,
+    seen: Pairs,
+    users: Int64Array,
+    x: int,
+) -> Ranked:
+    """Rank by y = a_u · a_i + γ r.
+
+    Args:
+        user_latent: rows a_u of all users (n_users, d).
+        item_latent: rows a_i (n_items, d).
+        repeat: γ r of every seen pair (n_seen_pairs,).
+        seen: what each user has bought.
+        users: rows of the users to rank for, ascending.
+        x: length of the longest list.
+    """
+    unseen = np.full((len(users), x), NOTHING, np.int32)
+    unseen_scores = np.full((len(users), x), -np.inf, np.float32)
+    seen_scores = np.full(len(seen.item_rows), -np.inf, np.float32)
+    n_best = min(x, seen.n_items)
+
+    def block(start: int) -> None:
+        chosen = users[start : start + BLOCK_USERS]
+        scores = user_latent[chosen] @ item_latent.T
+        for place, user in enumerate(chosen):
+            pairs = slice(seen.indptr[user], seen.indptr[user + 1])
+            bought = seen.item_rows[pairs]
+            row = scores[place]
+            seen_scores[pairs] = row[bought] + repeat[pairs]
+            row[bought] = -np.inf
+            best = np.argpartition(-row, n_best - 1)[:n_best] if n_best else np.zeros(0, np.int64)
+            best = best[np.lexsort((best, -row[best]))]
+            best = best[np.isfinite(row[best])]
+            unseen[start + place, : len(best)] = best
+            unseen_scores[start + place, : len(best)] = row[best]
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(block, range(0, len(users), BLOCK_USERS)))
+    return Ranked(users, unseen, unseen_scores, seen_scores)
+
+
+def rank_by_popularity(seen: Pairs, users: Int64Array, x: int) -> Ranked:
+    """Everybody gets what most users bought."""
+    buyers = np.bincount(seen.item_rows, minlength=seen.n_items).astype(np.float32)
+    one = np.ones((len(seen.indptr) - 1, 1), np.float32)
+    return rank(one, buyers[:, None], np.zeros(len(seen.item_rows), np.float32), seen, users, x)
+
+
+def rank_by_own_purchases(decayed: Float32Array, users: Int64Array, x: int) -> Ranked:
+    """Everybody gets what they bought before, by `decayed` counts of every seen pair; nothing else is listed."""
+    nothing = np.full((len(users), x), NOTHING, np.int32)
+    return Ranked(users, nothing, np.full((len(users), x), -np.inf, np.float32), decayed)
+
+
+def make_lists(ranked: Ranked, seen: Pairs, kind: ListKind, x: int) -> Int32Array:
+    """Item rows of the users' lists, int32 (n, x), best first, NOTHING where candidates run out."""
+    if kind == "new_for_you":
+        return ranked.unseen[:, :x]
+    lists = np.full((len(ranked.users), x), NOTHING, np.int32)
+    for place, user in enumerate(ranked.users):
+        pairs = slice(seen.indptr[user], seen.indptr[user + 1])
+        items, scores = seen.item_rows[pairs], ranked.seen_scores[pairs]
+        if kind == "everything":
+            items = np.concatenate([items, ranked.unseen[place]])
+            scores = np.concatenate([scores, ranked.unseen_scores[place]])
+        best = np.lexsort((items, -scores))[:x]
+        best = best[np.isfinite(scores[best])]
+        lists[place, : len(best)] = items[best]
+    return lists
+
+
+def measure(lists: Int32Array, users: Int64Array, relevant: Pairs, x: int) -> ListMetrics:
+    """Averages over the users who have something relevant; zeros where none has.
+
+    recall = hits / min(x, relevant); average precision and the ideal of NDCG divide by the same.
+    """
+    n_relevant = np.diff(relevant.indptr)[users]
+    counted = n_relevant > 0
+    if not counted.any():
+        return ListMetrics(recall=0.0, ndcg=0.0, average_precision=0.0, hit_rate=0.0, coverage=0.0)
+    lists, most = lists[counted, :x], np.minimum(n_relevant[counted], x)
+    hits = _hits(lists, users[counted], relevant)
+    gains = 1 / np.log2(np.arange(2, x + 2))
+    precision = np.cumsum(hits, axis=1) / np.arange(1, x + 1)
+    return ListMetrics(
+        recall=float((hits.sum(1) / most).mean()),
+        ndcg=float(((hits @ gains) / np.cumsum(gains)[most - 1]).mean()),
+        average_precision=float(((precision * hits).sum(1) / most).mean()),
+        hit_rate=float(hits.any(1).mean()),
+        coverage=len(np.unique(lists[lists != NOTHING])) / relevant.n_items,
+    )
+
+
+def _hits(lists: Int32Array, users: Int64Array, relevant: Pairs) -> BoolArray:
+    wanted = relevant.keys
+    keys = np.where(lists == NOTHING, -1, users[:, None] * relevant.n_items + lists)
+    hits: BoolArray = wanted[np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)] == keys
+    return hits
+
+
+def holdout(
+    model: Ranked, baselines: Mapping[str, Ranked], seen: Pairs, held_out: Pairs, kinds: Iterable[ListKind], x: int
+) -> dict[ListKind, KindMetrics]:
+    """Every kind on its own protocol.
+
+    everything: all products; new_for_you: held-out pairs and candidates not in the history; buy_again: those in it.
+    All of `model` and `baselines` rank the same users.
+    """
+    new, again = held_out.split(seen)
+    relevant = {"everything": held_out, "new_for_you": new, "buy_again": again}
+    measured: dict[ListKind, KindMetrics] = {}
+    for kind in kinds:
+        figures = {
+            name: measure(make_lists(ranked, seen, kind, x), ranked.users, relevant[kind], x)
+            for name, ranked in {"model": model, **baselines}.items()
+        }
+        counted = np.diff(relevant[kind].indptr)[model.users] > 0
+        measured[kind] = KindMetrics(model=figures.pop("model"), baselines=figures, users=int(counted.sum()))
+    return measured

@@ -1,0 +1,227 @@
+"""Purchases and features in, factors and item biases out: the `ranking` objective by alternating least squares.
+
+    L = Σ_observed c_ui (1 − s_ui)² + α₀ Σ_all s_ui²
+      + Σ_u λ_u ‖u − x_u W_u‖² + Σ_i λ_i ‖(i, b_i) − prior_i‖² + ridge on W
+    s_ui = u · i + b_i            λ_r = λ (n_r + α₀ n_other)^ν
+
+after Hu, Koren, Volinsky 2008 (every unobserved pair counts), Rendle et al. 2021 (frequency-scaled regularisation). The
+unknowns are a user's and an item's *total* vectors, id and features together: the features then enter a row's own
+problem only as the mean it is drawn to, and their factors follow from one sparse ridge regression a half-epoch.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
+from shortlist.fm.kernels import observed_misses, solve_rows
+from shortlist.fm.model import FactorModel, Side
+from shortlist.fm.ridge import FeatureRidge
+from shortlist.fm.sparse import SparseRows
+from shortlist.fm.storage import Settings
+from shortlist.fm.threads import Threads
+from shortlist.latent import feature_totals, item_latent, user_latent
+
+
+@dataclass(frozen=True, slots=True)
+class RankingSettings:
+    """See FactorizationMachine."""
+
+    n_factors: int
+    unobserved_weight: float
+    regularization: float
+    regularization_exponent: float
+    feature_regularization: float
+    init_scale: float
+    steps: int
+
+
+@dataclass(slots=True)
+class State:
+    """The unknowns after an epoch.
+
+    Attributes:
+        users: float32 (n_users, k), total vectors.
+        items: float32 (n_items, k + 1), total vectors and biases.
+        user_weights: float32 (f_users, k), W_u.
+        item_weights: float32 (f_items, k + 1), W_i and the features' linear weights.
+        epoch: epochs done.
+    """
+
+    users: Float32Array
+    items: Float32Array
+    user_weights: Float32Array
+    item_weights: Float32Array
+    epoch: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One side's rows of observed pairs, longest first, with their regularisation."""
+
+    pairs: csr_array
+    order: Int64Array
+    regularization: Float32Array
+    ridge: FeatureRidge | None
+
+    @property
+    def places(self) -> tuple[Int64Array, Int32Array]:
+        """indptr and indices in the types for which the kernels are compiled."""
+        return self.pairs.indptr.astype(np.int64), self.pairs.indices.astype(np.int32, copy=False)
+
+    @classmethod
+    def of(cls, pairs: csr_array, features: csr_array | None, settings: RankingSettings) -> "Half":
+        counts = np.diff(pairs.indptr)
+        pull = (counts + settings.unobserved_weight * pairs.shape[1]) ** settings.regularization_exponent
+        regularization = (settings.regularization * pull).astype(np.float32)
+        ridge = None
+        if features is not None and features.shape[1]:
+            ridge = FeatureRidge(features, regularization, settings.feature_regularization)
+        return cls(pairs, np.argsort(-counts, kind="stable"), regularization, ridge)
+
+
+class RankingProblem:
+    """The data of one fit in the layout the kernels want. `epoch` improves a State; nothing else changes."""
+
+    def __init__(
+        self,
+        interactions: csr_array,
+        user_features: csr_array | None,
+        item_features: csr_array | None,
+        settings: RankingSettings,
+        threads: Threads,
+    ) -> None:
+        """`interactions` (n_users, n_items) holds confidences > 0, without duplicates, columns ascending in a row."""
+        self.settings = settings
+        self._threads = threads
+        self._users = Half.of(interactions, user_features, settings)
+        self._items = Half.of(csr_array(interactions.T), item_features, settings)
+
+    def start(self, seed: int) -> State:
+        """Small random items; users, biases and features at zero."""
+        k = self.settings.n_factors
+        n_users, n_items = self._users.pairs.shape
+        items = np.zeros((n_items, k + 1), np.float32)
+        scale = self.settings.init_scale / np.sqrt(k)
+        items[:, :k] = np.random.default_rng(seed).standard_normal((n_items, k), np.float32) * np.float32(scale)
+        return State(
+            np.zeros((n_users, k), np.float32),
+            items,
+            np.zeros((self._users.ridge.features.shape[1] if self._users.ridge else 0, k), np.float32),
+            np.zeros((self._items.ridge.features.shape[1] if self._items.ridge else 0, k + 1), np.float32),
+        )
+
+    def epoch(self, state: State) -> None:
+        """Users given items, then items given users."""
+        self._solve_users(state)
+        self._solve_items(state)
+        state.epoch += 1
+
+    def loss(self, state: State) -> float:
+        """L without its regularisation, a pair: what the model misses."""
+        half, k = self._users, self.settings.n_factors
+        users = np.column_stack([state.users, np.ones(len(state.users), np.float32)])
+        pairs = half.pairs
+        misses = observed_misses(*half.places, pairs.data, users, state.items)
+        everywhere = np.vdot(self._threads.gram(users), self._threads.gram(state.items[:, : k + 1]))
+        return float(misses.sum() + self.settings.unobserved_weight * everywhere) / max(pairs.nnz, 1)
+
+    def _solve_users(self, state: State) -> None:
+        half, k = self._users, self.settings.n_factors
+        prior = None
+        if half.ridge and state.epoch:
+            state.user_weights = half.ridge.improve(state.user_weights, state.users)
+            prior = half.ridge.features @ state.user_weights
+        fixed, bias = np.ascontiguousarray(state.items[:, :k]), np.ascontiguousarray(state.items[:, k])
+        pull = -self.settings.unobserved_weight * (bias.astype(np.float64) @ fixed)
+        state.users = self._solve(half, fixed, 1 - bias, pull, prior, state.users)
+
+    def _solve_items(self, state: State) -> None:
+        half, k = self._items, self.settings.n_factors
+        prior = None
+        if half.ridge and state.epoch:
+            prior = self._item_prior(half.ridge, state)
+        fixed = np.column_stack([state.users, np.ones(len(state.users), np.float32)])
+        wanted = np.ones(len(state.users), np.float32)
+        state.items = self._solve(half, fixed, wanted, np.zeros(k + 1), prior, state.items)
+
+    def _item_prior(self, ridge: FeatureRidge, state: State) -> Float32Array:
+        """What the features say of every item, their interactions with each other included, as the FM has them."""
+        k = self.settings.n_factors
+        rows = SparseRows.of(ridge.features)
+        offset = _self_interaction(rows, state.item_weights[:, :k])
+        targets = state.items.copy()
+        targets[:, k] -= offset
+        state.item_weights = ridge.improve(state.item_weights, targets)
+        prior: Float32Array = ridge.features @ state.item_weights
+        prior[:, k] += _self_interaction(rows, state.item_weights[:, :k])
+        return prior
+
+    def _solve(
+        self,
+        half: Half,
+        fixed: Float32Array,
+        wanted: Float32Array,
+        pull: np.ndarray[tuple[int], np.dtype[np.float64]],
+        prior: Float32Array | None,
+        rows: Float32Array,
+    ) -> Float32Array:
+        """One half-epoch in the eigenbasis of the fixed side's Gramian, where all pairs together are a diagonal."""
+        values, basis = np.linalg.eigh(self._threads.gram(fixed))
+        rotation = np.ascontiguousarray(basis.astype(np.float32))
+        solved = self._threads.times(rows, rotation)
+        solve_rows(
+            *half.places,
+            half.pairs.data,
+            wanted,
+            half.order,
+            self._threads.times(fixed, rotation),
+            (self.settings.unobserved_weight * np.maximum(values, 0)).astype(np.float32),
+            (pull @ basis).astype(np.float32),
+            half.regularization,
+            np.zeros_like(solved) if prior is None else self._threads.times(prior, rotation),
+            solved,
+            self.settings.steps,
+            self._threads.n,
+        )
+        return self._threads.times(solved, np.ascontiguousarray(rotation.T))
+
+
+def to_model(
+    state: State, user_features: csr_array | None, item_features: csr_array | None, settings: Settings
+) -> FactorModel:
+    """Split totals into ids and features so that the FM's own formula gives s_ui; users' constants become zero."""
+    k = state.users.shape[1]
+    users = _split(state.users, np.zeros(len(state.users), np.float32), state.user_weights, user_features)
+    items = _split(state.items[:, :k], state.items[:, k], state.item_weights, item_features)
+    return FactorModel(0.0, users, items, settings)
+
+
+def from_model(model: FactorModel, user_features: csr_array | None, item_features: csr_array | None) -> State:
+    """The state that `to_model` would turn into `model`, as epoch 0 with features already known."""
+    return State(
+        np.ascontiguousarray(user_latent(model, user_features)[:, : model.n_factors]),
+        item_latent(model, item_features),
+        model.users.feature_factors.copy(),
+        np.column_stack([model.items.feature_factors, model.items.feature_weights]),
+    )
+
+
+def _split(totals: Float32Array, offset: Float32Array, weights: Float32Array, features: csr_array | None) -> Side:
+    k = totals.shape[1]
+    if features is None or features.shape[1] == 0:
+        empty = Side.zeros(0, 0, k)
+        return Side(np.ascontiguousarray(totals), offset.copy(), empty.feature_factors, empty.feature_weights)
+    linear = weights[:, k].copy() if weights.shape[1] > k else np.zeros(len(weights), np.float32)
+    known = Side(totals[:0], offset[:0], np.ascontiguousarray(weights[:, :k]), linear)
+    from_features, from_linear = feature_totals(known, SparseRows.of(features))
+    own = totals - from_features
+    crossed = np.einsum("rk,rk->r", own, from_features)
+    return Side(own, offset - from_linear - crossed, known.feature_factors, known.feature_weights)
+
+
+def _self_interaction(rows: SparseRows, factors: Float32Array) -> Float32Array:
+    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row."""
+    side = Side(factors[:0], factors[:0, 0], factors, np.zeros(len(factors), np.float32))
+    return feature_totals(side, rows)[1]

@@ -1,0 +1,157 @@
+"""Pairs' histories in, γ · r(u, i) out: r is how likely a user buys again within the horizon what they bought before.
+
+r is a logistic regression on what the history says of a pair (FACTS), with all products of two facts: in itself a
+second-order polynomial. `shortlist.fm.repeat_fit` learns it from the newest horizon. For seen pairs only. numpy only.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
+from shortlist.fm.history import VISIT, History
+from shortlist.fm.storage import load_folder, save_folder
+
+KIND: Final = "repeat-model"
+CLIP: Final = 5.0
+BLOCK_ROWS: Final = 8192
+FACTS: Final = (
+    "own_short",  # log of the pair's days, decayed with half a horizon,
+    "own_long",  # with three horizons,
+    "own_ever",  # with thirteen
+    "since_last",  # log days since the newest
+    "several",  # 1 where there is more than one day
+    "gap",  # log mean days between them
+    "due",  # log days that since_last is away from the gap
+    "per_visit",  # log share of the user's visits since the first day that had the item
+    "visits_since",  # log visits since the newest day
+    "user_visits",  # log visits of the user in the last horizon
+    "user_volume",  # log of all the user's pairs and days, decayed with a horizon
+    "item_volume",  # log of all the item's pairs and days, decayed with half a horizon
+    "item_trend",  # log of that over the same with three horizons
+    "item_rate",  # log of repeats of the item a day since its first days, over all users
+    "item_return",  # log share of the item's pairs known a horizon ago that came back since
+    "affinity",  # log of the score without r
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RepeatModel:
+    """r = σ(intercept + z·linear + zᵀ products z), z = (facts − mean) / scale, clipped.
+
+    Attributes:
+        gamma: γ, the weight of r in the score.
+        horizon_days: what "buys again" looks ahead.
+        intercept: of the log-odds.
+        mean, scale, linear: float64 (p,).
+        products: float64 (p, p), upper triangle.
+    """
+
+    gamma: float
+    horizon_days: float
+    intercept: float
+    mean: Float64Array
+    scale: Float64Array
+    linear: Float64Array
+    products: Float64Array
+
+    @classmethod
+    def simple(cls, gamma: float, horizon_days: float) -> "RepeatModel":
+        """Where nothing can be learned (few repeats, a short history): r = d / (1 + d), d the pair's decayed days."""
+        p = len(FACTS)
+        linear = np.zeros(p)
+        linear[FACTS.index("own_long")] = 1.0
+        return cls(gamma, horizon_days, 0.0, np.zeros(p), np.ones(p), linear, np.zeros((p, p)))
+
+    def chance(self, facts: Float32Array) -> Float32Array:
+        """r of every pair, float32 (n_pairs,), in (0, 1)."""
+        z = self.standardized(facts)
+        odds = self.intercept + z @ self.linear + np.einsum("np,np->n", z @ self.products, z)
+        chance: Float32Array = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        return chance
+
+    def standardized(self, facts: Float32Array) -> Float64Array:
+        z: Float64Array = np.clip((facts - self.mean) / self.scale, -CLIP, CLIP)
+        return z
+
+    def save(self, folder: Path) -> None:
+        arrays: dict[str, NDArray[Any]] = {n: getattr(self, n) for n in ("mean", "scale", "linear", "products")}
+        settings = {"gamma": self.gamma, "horizon_days": self.horizon_days, "intercept": self.intercept}
+        save_folder(folder, KIND, arrays, settings)
+
+    @classmethod
+    def load(cls, folder: Path) -> "RepeatModel":
+        arrays, settings = load_folder(folder, KIND)
+        return cls(**(settings | arrays))
+
+
+def repeat_facts(past: History, affinity: Float32Array, *, n_items: int, horizon_days: float) -> Float32Array:
+    """FACTS of every pair, float32 (n_pairs, p). `affinity` (n_pairs,) is the score of the pair without r."""
+    users, items = past.user_rows, past.item_rows
+    first, stop = past.day_start[:-1], past.day_start[1:]
+    n_days = (stop - first).astype(np.float64)
+    last, oldest = (past.age[first], past.age[stop - 1]) if len(items) else (past.age, past.age)
+    several = n_days > 1
+    gap = np.where(several, (oldest - last) / np.maximum(n_days - 1, 1), 0)
+    short, long = past.decayed_days(horizon_days / 2), past.decayed_days(3 * horizon_days)
+    seen_visits = _visits_before(past, users, oldest + 1)
+    volume = np.bincount(items, short, n_items)
+    rate = _item_rate(items, n_days, oldest, n_items, horizon_days)
+    returned = _item_return(items, past, last, oldest, n_items, horizon_days)
+    columns = {
+        "own_short": np.log(short + 0.01),
+        "own_long": np.log(long + 0.01),
+        "own_ever": np.log(past.decayed_days(13 * horizon_days) + 0.01),
+        "since_last": np.log1p(last),
+        "several": several,
+        "gap": np.log1p(gap),
+        "due": np.where(several, np.log1p(np.abs(last - gap)), 0),
+        "per_visit": np.log((n_days + 0.3) / (seen_visits + 5)),
+        "visits_since": np.log1p(_visits_before(past, users, last)),
+        "user_visits": np.log1p(_visits_before(past, users, np.full(len(users), horizon_days))),
+        "user_volume": np.log1p(np.bincount(users, past.decayed_days(horizon_days), len(past.indptr) - 1))[users],
+        "item_volume": np.log1p(volume)[items],
+        "item_trend": np.log((volume + 0.5) / (np.bincount(items, long, n_items) + 1))[items],
+        "item_rate": rate[items],
+        "item_return": returned[items],
+        "affinity": np.log(np.maximum(affinity, 1e-3)),
+    }
+    return np.column_stack([columns[name] for name in FACTS]).astype(np.float32)
+
+
+def _visits_before(past: History, users: Int64Array, age: Float64Array) -> Float64Array:
+    """How many visits of each pair's user are younger than `age` days."""
+    starts = np.searchsorted(past.visits, np.arange(len(past.indptr) - 1) * VISIT)
+    found = np.searchsorted(past.visits, users * VISIT + np.ceil(age).astype(np.int64))
+    return (found - starts[users]).astype(np.float64)
+
+
+def _item_rate(
+    items: NDArray[np.int32], n_days: Float64Array, oldest: Float64Array, n_items: int, horizon_days: float
+) -> Float64Array:
+    """Log repeats per horizon since the first days, drawn to the average as by seven horizons of a pair's exposure."""
+    repeats, exposure = np.bincount(items, n_days - 1, n_items), np.bincount(items, oldest, n_items)
+    average = (repeats.sum() + 1) / (exposure.sum() + horizon_days)
+    drawn = 7 * horizon_days
+    rate: Float64Array = np.log((repeats + average * drawn) / (exposure + drawn) * horizon_days)
+    return rate
+
+
+def _item_return(
+    items: NDArray[np.int32],
+    past: History,
+    last: Float64Array,
+    oldest: Float64Array,
+    n_items: int,
+    horizon_days: float,
+) -> Float64Array:
+    """Log share of the item's pairs older than a horizon that came back within it; ten average pairs are added."""
+    known = oldest >= horizon_days
+    n_known = np.bincount(items[known], minlength=n_items)
+    n_back = np.bincount(items[known & (last < horizon_days)], minlength=n_items)
+    average = (n_back.sum() + 1) / (n_known.sum() + 10)
+    share: Float64Array = np.log((n_back + 10 * average) / (n_known + 10))
+    return share

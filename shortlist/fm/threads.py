@@ -1,0 +1,68 @@
+"""Dense products over fixed blocks of rows, on as many threads as asked: the same bytes whatever their number.
+
+A BLAS that splits one product among its threads may add in another order when their number changes. Here every block is
+one single-threaded product, and sums over blocks are taken in the order of the rows.
+"""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from typing import Final, TypeVar
+
+import numba
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from shortlist.contracts.arrays import Float32Array, Float64Array
+
+BLOCK_ROWS: Final = 4096
+
+T = TypeVar("T")
+
+
+class Threads:
+    """Use through `threads(n)`."""
+
+    def __init__(self, n: int, pool: ThreadPoolExecutor) -> None:
+        self.n = n
+        self._pool = pool
+
+    def gram(self, rows: Float32Array) -> Float64Array:
+        """rowsᵀ rows, float64 (width, width)."""
+
+        def product(start: int) -> Float32Array:
+            block = rows[start : start + BLOCK_ROWS]
+            return block.T @ block
+
+        total = np.zeros((rows.shape[1], rows.shape[1]))
+        for part in self.over(product, range(0, len(rows), BLOCK_ROWS)):
+            total += part
+        return total
+
+    def times(self, rows: Float32Array, matrix: Float32Array) -> Float32Array:
+        """rows @ matrix, float32."""
+        result = np.empty((len(rows), matrix.shape[1]), np.float32)
+        self.over_blocks(len(rows), lambda a, b: np.matmul(rows[a:b], matrix, out=result[a:b]))
+        return result
+
+    def over(self, work: Callable[[int], T], starts: range) -> Iterator[T]:
+        """`work(start)` for every start, in their order, run side by side."""
+        return self._pool.map(work, starts)
+
+    def over_blocks(self, n_rows: int, work: Callable[[int, int], object]) -> None:
+        """Call `work(start, stop)` for every block of rows."""
+        list(self._pool.map(lambda a: work(a, min(a + BLOCK_ROWS, n_rows)), range(0, n_rows, BLOCK_ROWS)))
+
+
+@contextmanager
+def threads(n: int | None) -> Iterator[Threads]:
+    """Numba's kernels and `Threads` on n threads (None: all cores); BLAS inside each of them on one."""
+    most = numba.config.NUMBA_NUM_THREADS
+    count = most if n is None else max(1, min(n, most))
+    before = numba.get_num_threads()
+    with ExitStack() as stack:
+        stack.enter_context(threadpool_limits(1, user_api="blas"))
+        pool = stack.enter_context(ThreadPoolExecutor(count))
+        stack.callback(numba.set_num_threads, before)
+        numba.set_num_threads(count)
+        yield Threads(count, pool)

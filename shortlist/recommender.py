@@ -1,0 +1,204 @@
+"""Interactions and features in, a trained Recommender out: the factorization machine and the repeat-purchase term."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from shortlist.config import Model
+from shortlist.contracts.arrays import Float32Array
+from shortlist.evaluate import Pairs, make_lists, measure, rank
+from shortlist.fm.history import DAY_S, History, Interactions, history
+from shortlist.fm.machine import EpochReport, FactorizationMachine
+from shortlist.fm.model import FactorModel
+from shortlist.fm.repeat import RepeatModel, repeat_facts
+from shortlist.fm.repeat_fit import fit_repeat
+from shortlist.fm.sparse import CsrLike
+from shortlist.fm.threads import threads
+from shortlist.latent import item_latent, user_latent
+
+GAMMAS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon
+X: Final = 20  # list length for which γ is chosen
+MOST_USERS: Final = 1000  # users on whom γ is chosen
+AFFINITY_BLOCK: Final = 65_536
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shop:
+    """What is known beside the interactions: how many rows each side has, and their features."""
+
+    n_users: int
+    n_items: int
+    user_features: CsrLike | None = None
+    item_features: CsrLike | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recommender:
+    """y(u, i) = c_u + a_u · a_i + γ r(u, i).
+
+    Attributes:
+        model: the factorization machine.
+        repeat: what makes γ r of a pair's history.
+        reference_time: the newest interaction, epoch seconds: ages count from here.
+    """
+
+    model: FactorModel
+    repeat: RepeatModel
+    reference_time: int
+
+    def past(self, events: Interactions, shop: Shop, settings: Model) -> History:
+        """The pairs of `events`, in the order of user_row, then item_row."""
+        return _past(events, shop, settings, self.reference_time)
+
+    def pair_repeat(self, past: History, users: Float32Array, items: Float32Array) -> Float32Array:
+        """γ r of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
+        if self.repeat.gamma == 0:
+            return np.zeros(len(past.item_rows), np.float32)
+        facts = _facts(past, users, items, self.repeat.horizon_days)
+        return self.repeat.chance(facts) * np.float32(self.repeat.gamma)
+
+    def save(self, folder: Path) -> None:
+        """`fm/` and `repeat/` below the folder."""
+        self.model.save(folder / "fm")
+        self.repeat.save(folder / "repeat")
+        (folder / "reference_time.txt").write_text(f"{self.reference_time}\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> "Recommender":
+        """Raises ContractError where something is missing or altered."""
+        return cls(
+            FactorModel.load(folder / "fm"),
+            RepeatModel.load(folder / "repeat"),
+            int((folder / "reference_time.txt").read_text()),
+        )
+
+
+def learn(
+    events: Interactions,
+    shop: Shop,
+    settings: Model,
+    *,
+    repeat: RepeatModel | None = None,
+    start_from: FactorModel | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+    n_threads: int | None = None,
+) -> Recommender:
+    """Train on all `events`.
+
+    Args:
+        events: at least one.
+        shop: sizes and features.
+        settings: of the campaign.
+        repeat: learned before; None learns it from the newest horizon of `events`, which costs another fit.
+        start_from: last week's model, aligned to these rows.
+        on_epoch, checkpoint: of the final fit, as FactorizationMachine.fit takes them.
+        n_threads: None for all cores.
+    """
+    reference_time = int(events.timestamp.max())
+    if repeat is None:
+        repeat = learn_repeat(events, shop, settings, n_threads=n_threads)
+    past = _past(events, shop, settings, reference_time)
+    machine = _fit(past, shop, settings, n_threads, start_from=start_from, on_epoch=on_epoch, checkpoint=checkpoint)
+    return Recommender(machine.model, repeat, reference_time)
+
+
+def learn_repeat(events: Interactions, shop: Shop, settings: Model, *, n_threads: int | None = None) -> RepeatModel:
+    """r and γ from the newest horizon of `events`, seen from the moment before it."""
+    horizon = settings.repeat_horizon_days
+    gamma = DEFAULT_GAMMA if settings.repeat_weight is None else settings.repeat_weight
+    simple = RepeatModel.simple(gamma, horizon)
+    if settings.repeat_weight == 0:
+        return simple
+    moment = int(events.timestamp.max() - horizon * DAY_S)
+    is_past = events.timestamp <= moment
+    if not is_past.any():
+        return simple
+    past = _past(events.where(is_past), shop, settings, moment)
+    later = events.where(~is_past)
+    relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
+    model = _fit(past, shop, settings, n_threads).model
+    users, items = latent(model, shop)
+    facts = _facts(past, users, items, horizon)
+    seen = Pairs(past.indptr, past.item_rows, shop.n_items)
+    came_back = np.isin(seen.keys, relevant.keys, assume_unique=True)
+    with threads(n_threads) as crew:
+        learned = fit_repeat(facts, came_back, horizon_days=horizon, seed=settings.seed, crew=crew)
+        if settings.repeat_weight is not None:
+            return replace(learned, gamma=settings.repeat_weight)
+        return replace(learned, gamma=_choose_gamma(learned.chance(facts), users, items, seen, relevant, settings.seed))
+
+
+def latent(model: FactorModel, shop: Shop) -> tuple[Float32Array, Float32Array]:
+    """Rows a_u and a_i of everybody and everything."""
+    with_users, with_items = len(model.users.feature_factors) > 0, len(model.items.feature_factors) > 0
+    users = user_latent(model, shop.user_features if with_users else None)
+    return users, item_latent(model, shop.item_features if with_items else None)
+
+
+def _past(events: Interactions, shop: Shop, settings: Model, reference_time: int) -> History:
+    return history(
+        events,
+        n_users=shop.n_users,
+        n_items=shop.n_items,
+        reference_time=reference_time,
+        half_life_days=settings.half_life_days,
+    )
+
+
+def _fit(
+    past: History,
+    shop: Shop,
+    settings: Model,
+    n_threads: int | None,
+    *,
+    start_from: FactorModel | None = None,
+    on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+) -> FactorizationMachine:
+    pairs = csr_array((past.weight, past.item_rows, past.indptr), shape=(shop.n_users, shop.n_items))
+    machine = FactorizationMachine(
+        n_factors=settings.n_factors,
+        epochs=settings.epochs,
+        unobserved_weight=settings.unobserved_weight,
+        regularization=settings.regularization,
+        regularization_exponent=settings.regularization_exponent,
+        feature_regularization=settings.feature_regularization,
+        max_seconds=settings.max_train_seconds,
+        n_threads=n_threads,
+        seed=settings.seed,
+    )
+    users, items = (shop.user_features, shop.item_features) if settings.use_features else (None, None)
+    return machine.fit(pairs, users, items, start_from=start_from, on_epoch=on_epoch, checkpoint=checkpoint)
+
+
+def _facts(past: History, users: Float32Array, items: Float32Array, horizon_days: float) -> Float32Array:
+    affinity = np.empty(len(past.item_rows), np.float32)
+    user_rows = past.user_rows
+    for start in range(0, len(affinity), AFFINITY_BLOCK):
+        block = slice(start, start + AFFINITY_BLOCK)
+        affinity[block] = np.einsum("nk,nk->n", users[user_rows[block]], items[past.item_rows[block]])
+    return repeat_facts(past, affinity, n_items=len(items), horizon_days=horizon_days)
+
+
+def _choose_gamma(
+    chance: Float32Array, users: Float32Array, items: Float32Array, seen: Pairs, relevant: Pairs, seed: int
+) -> float:
+    """The γ whose lists of everything recall most of what was bought in the newest horizon; the smallest of equals."""
+    active = relevant.users()
+    if len(active) > MOST_USERS:
+        active = np.sort(np.random.default_rng(seed).choice(active, MOST_USERS, replace=False))
+    base = rank(users, items, np.zeros_like(chance), seen, active, X)
+
+    def recall(gamma: float) -> float:
+        ranked = replace(base, seen_scores=base.seen_scores + np.float32(gamma) * chance)
+        return measure(make_lists(ranked, seen, "everything", X), active, relevant, X).recall
+
+    return max(GAMMAS, key=recall)
