@@ -10,24 +10,29 @@ import gzip
 import io
 import itertools
 import zlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO, Final, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, Final, TextIO, cast
 
 import pyarrow as pa
 import pyarrow.csv
 
 from shortlist.contracts.arrays import Int64Array
+from shortlist.dataset.encoding import find_undecodable, likely_encoding
 from shortlist.dataset.source import MALFORMED, SourceRow
 from shortlist.errors import ContractError, DatasetError
+
+if TYPE_CHECKING:
+    import _csv
 
 DELIMITERS: Final = (",", ";", "\t", "|")
 MAX_ROW_BYTES: Final = 1 << 24
 """Arrow reads blocks of this size, and a row must fit in one."""
 
 _HEAD_CHARACTERS: Final = 1 << 20
+_REPLACED: Final = "\ufffd"
+"""What undecodable bytes become where a text is read for its lines only."""
 _GZIP_MAGIC: Final = b"\x1f\x8b"
-_UTF16_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class CsvFile:
@@ -63,30 +68,35 @@ class CsvFile:
         if not self._has_rows:
             return
         names = [self._header[self._position(column)] for column in columns]
-        counted = _QuoteCounter(self._binary())
-        try:
-            reader = pyarrow.csv.open_csv(
-                counted,
-                read_options=pyarrow.csv.ReadOptions(
-                    use_threads=False, block_size=MAX_ROW_BYTES, encoding="utf8" if self._is_utf8 else self._encoding
-                ),
-                parse_options=pyarrow.csv.ParseOptions(
-                    delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._skip
-                ),
-                convert_options=pyarrow.csv.ConvertOptions(
-                    include_columns=names,
-                    column_types=dict.fromkeys(names, pa.string()),
-                    strings_can_be_null=False,
-                ),
-            )
-            for batch in reader:
-                yield batch.rename_columns(list(columns))
-        except (pa.ArrowException, UnicodeError) as error:
-            raise self._explained(error) from error
-        except (EOFError, OSError, zlib.error) as error:
-            raise self._damaged(error) from error
-        if counted.quotes % 2:
+        with _Stream(self._binary(), check_utf8=self._is_utf8) as stream:
+            try:
+                for batch in self._reader(stream, names):
+                    yield batch.rename_columns(list(columns))
+            except UnicodeError as error:
+                raise self._undecodable() from error
+            except (pa.ArrowException, EOFError, OSError, zlib.error) as error:
+                if "straddling" in str(error):
+                    raise self._endless_row() from error
+                raise self._damaged(error) from error
+        if stream.quotes % 2:
             self._refuse_open_quote()
+
+    def _reader(self, stream: "_Stream", names: list[str]) -> pyarrow.csv.CSVStreamingReader:
+        return pyarrow.csv.open_csv(
+            stream,
+            read_options=pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=MAX_ROW_BYTES, encoding="utf8" if self._is_utf8 else self._encoding
+            ),
+            parse_options=pyarrow.csv.ParseOptions(
+                delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=self._skip
+            ),
+            convert_options=pyarrow.csv.ConvertOptions(
+                include_columns=names,
+                column_types=dict.fromkeys(names, pa.string()),
+                check_utf8=False,
+                strings_can_be_null=False,
+            ),
+        )
 
     def locate(self, ordinals: Int64Array) -> Iterator[SourceRow]:
         wanted = map(int, ordinals)
@@ -105,13 +115,15 @@ class CsvFile:
         try:
             with self._text() as text:
                 head = text.read(_HEAD_CHARACTERS)
+        except UnicodeError as error:
+            raise self._undecodable() from error
         except (EOFError, OSError, zlib.error) as error:
             raise self._damaged(error) from error
         if not head.strip():
             raise DatasetError(f"{self.name} is empty. Cure: export it again, or delete it.")
 
         def records(delimiter: str) -> list[list[str]]:
-            rows = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+            rows = _reader(io.StringIO(head, newline=""), delimiter)
             return list(itertools.islice((row for row in rows if row), 2))
 
         def fit(delimiter: str) -> tuple[int, int]:
@@ -120,16 +132,23 @@ class CsvFile:
 
         delimiter = max(DELIMITERS, key=fit)
         header, *following = records(delimiter)
+        if any(_REPLACED in field for field in header):
+            raise self._undecodable()
         return delimiter, header, bool(following)
 
     def _records(self) -> Iterator[tuple[int, list[str], str]]:
         """Line, fields and characters of every record after the header; blank lines are none."""
-        csv.field_size_limit(MAX_ROW_BYTES)
         consumed: list[str] = []
         with self._text() as text:
-            reader = csv.reader(_recorded(text, consumed), delimiter=self._delimiter)
+            reader = _reader(_recorded(text, consumed), self._delimiter)
             line, header_passed = 1, False
-            for fields in reader:
+            while True:
+                try:
+                    fields = next(reader, None)
+                except csv.Error as error:  # a field over the limit
+                    raise self._open_quote(line) from error
+                if fields is None:
+                    return
                 if fields and header_passed:
                     yield line, fields, "".join(consumed).rstrip("\r\n")
                 header_passed = header_passed or bool(fields)
@@ -158,40 +177,18 @@ class CsvFile:
         encoding = "utf-8-sig" if self._is_utf8 else self._encoding
         return io.TextIOWrapper(self._binary(), encoding=encoding, errors="replace", newline="")
 
-    def _explained(self, error: Exception) -> DatasetError:
-        if isinstance(error, UnicodeError) or "UTF8" in str(error):
-            return self._undecodable()
-        if "straddling" in str(error):
-            return self._endless_row()
-        return self._damaged(error)
-
     def _damaged(self, error: Exception) -> DatasetError:
         return DatasetError(f"{self.name} cannot be read as CSV: {error}. Cure: export it again.")
 
     def _undecodable(self) -> DatasetError:
-        """Where the first byte stands that the encoding does not have."""
-        decoder = codecs.getincrementaldecoder(self._encoding)()
-        lines = offset = 0
         with self._binary() as file:
             start = file.read(2)
             file.seek(0)
-            while True:
-                chunk = file.read(MAX_ROW_BYTES)
-                try:
-                    decoder.decode(chunk, final=not chunk)
-                except UnicodeDecodeError as error:
-                    before = error.object[: error.start]
-                    position = offset - (len(error.object) - len(chunk)) + error.start
-                    byte = error.object[error.start]
-                    line = lines + before.count(b"\n") + 1
-                    break
-                if not chunk:
-                    raise DatasetError(f"{self.name} cannot be read as {self._encoding}. Cure: set `{self._setting}`.")
-                lines += chunk.count(b"\n")
-                offset += len(chunk)
-        cure = "utf-16" if start in _UTF16_MARKS else "windows-1252"
+            found = find_undecodable(file, self._encoding)
+        where = f"line {found.line}: byte 0x{found.byte:02X} (offset {found.offset:,})" if found else "the file"
+        cure = likely_encoding(start) if self._is_utf8 else "utf-8"
         return DatasetError(
-            f"{self.name}, line {line}: byte 0x{byte:02X} (offset {position:,}) is not {self._encoding}. "
+            f"{self.name}, {where} is not {self._encoding}. "
             f"Cure: set `{self._setting}` to the file's encoding, {cure} perhaps."
         )
 
@@ -207,31 +204,27 @@ class CsvFile:
         if last is None or "\n" not in last[1]:
             return
         try:
-            list(csv.reader(io.StringIO(last[1], newline=""), delimiter=self._delimiter, strict=True))
+            list(_reader(io.StringIO(last[1], newline=""), self._delimiter, strict=True))
         except csv.Error as error:
             raise self._open_quote(last[0]) from error
 
     def _endless_row(self) -> DatasetError:
         """A row longer than a block: in practice a quote that is never closed."""
-        line = 2
-        try:
-            for line, _, text in self._records():
-                if len(text.encode()) >= MAX_ROW_BYTES:
-                    break
-                line += text.count("\n") + 1
-        except csv.Error:
-            pass
-        return self._open_quote(line)
+        for line, _, text in self._records():
+            if len(text.encode()) >= MAX_ROW_BYTES:
+                return self._open_quote(line)
+        return DatasetError(f"{self.name} has a row of over {MAX_ROW_BYTES:,} bytes. Cure: export it again.")
 
     def _open_quote(self, line: int) -> DatasetError:
         return DatasetError(f"{self.name}, line {line}: a quote is opened and never closed. Cure: export it again.")
 
 
-class _QuoteCounter(io.RawIOBase):
-    """A binary file that counts the quotes passing through."""
+class _Stream(io.RawIOBase):
+    """A binary file that counts the quotes passing through, and checks all of it for UTF-8, where Arrow would not."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, *, check_utf8: bool) -> None:
         self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")() if check_utf8 else None
         self.quotes = 0
 
     def readable(self) -> bool:
@@ -240,11 +233,18 @@ class _QuoteCounter(io.RawIOBase):
     def read(self, size: int = -1) -> bytes:
         chunk = self._file.read(size)
         self.quotes += chunk.count(b'"')
+        if self._decoder is not None:
+            self._decoder.decode(chunk, final=not chunk)
         return chunk
 
     def close(self) -> None:
         self._file.close()
         super().close()
+
+
+def _reader(lines: Iterable[str], delimiter: str, *, strict: bool = False) -> "_csv.Reader":
+    csv.field_size_limit(MAX_ROW_BYTES)
+    return csv.reader(lines, delimiter=delimiter, strict=strict)
 
 
 def _recorded(lines: TextIO, consumed: list[str]) -> Iterator[str]:
