@@ -1,0 +1,23 @@
+"""The deployed system on the embedded AWS, once for all pipeline tests: the real template, zips, commands and roles."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from cdk.synth import synthesise
+from local.deploy import deploy
+from local.server import EmbeddedAws
+from tests.pipeline.weekly_run import WeeklyRun
+
+
+@pytest.fixture(scope="session")
+def weekly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklyRun]:
+    with EmbeddedAws(tmp_path_factory.mktemp("aws")) as aws:
+        deploy(aws, synthesise("local"))
+        yield WeeklyRun(aws)
+
+
+@pytest.fixture(autouse=True)
+def no_faults_left(weekly: WeeklyRun) -> Iterator[None]:
+    yield
+    weekly.aws.faults.clear()
