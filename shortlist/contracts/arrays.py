@@ -118,6 +118,7 @@ class UserShard:
         repeat: float32 (nnz,), γ·r(u,i), the repeat-purchase term (DESIGN §2).
         weight: float32 (nnz,), confidence of the pair as trained.
         last_seen: int64 (nnz,), epoch seconds of the newest interaction of the pair.
+        days: int32 (nnz,), on how many days the user took the item.
         segment: int32 (n,), segment of the user for fills, −1 for none.
         prior: float32 (n, d), the prior mean of `latent`: what the user's features alone say; zeros without any.
     """
@@ -130,6 +131,7 @@ class UserShard:
     repeat: Float32Array
     weight: Float32Array
     last_seen: Int64Array
+    days: Int32Array
     segment: Int32Array
     prior: Float32Array
 
@@ -144,6 +146,7 @@ class UserShard:
                 "repeat": self.repeat,
                 "weight": self.weight,
                 "last_seen": self.last_seen,
+                "days": self.days,
                 "segment": self.segment,
                 "prior": self.prior,
             }
@@ -161,6 +164,7 @@ class UserShard:
             repeat=a["repeat"],
             weight=a["weight"],
             last_seen=a["last_seen"],
+            days=a["days"],
             segment=a["segment"],
             prior=a["prior"],
         )

@@ -31,7 +31,7 @@ from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, Shop, learn
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 
-HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen")
+HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days")
 """Arrays below `model/history/`: the seen items of all users as contracts.arrays.UserShard describes them."""
 OWN_PURCHASES_HALF_LIFE_DAYS: Final = 90.0
 """Of the buy-it-again baseline."""
@@ -196,6 +196,7 @@ class _Training:
             "repeat": recommender.pair_repeat(past, *self._latent(recommender)),
             "weight": past.weight,
             "last_seen": past.last_seen,
+            "days": np.diff(past.day_start).astype(np.int32),
         }
         outputs: dict[str, Output] = {}
         for name in HISTORY:

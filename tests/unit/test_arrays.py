@@ -50,6 +50,7 @@ def test_a_user_shard_survives_the_bucket() -> None:
         repeat=np.array([0.5, 0.1, 0.2], np.float32),
         weight=np.ones(3, np.float32),
         last_seen=np.array([1, 2, 3], np.int64),
+        days=np.array([4, 1, 1], np.int32),
         segment=np.array([-1, 0], np.int32),
         prior=np.zeros((2, 3), np.float32),
     )
@@ -58,7 +59,7 @@ def test_a_user_shard_survives_the_bucket() -> None:
 
     assert back.first_row == 40
     assert back.user_ids.to_list() == ["a", "b,\n"]
-    for name in ("latent", "indptr", "item_rows", "repeat", "weight", "last_seen", "segment", "prior"):
+    for name in ("latent", "indptr", "item_rows", "repeat", "weight", "last_seen", "days", "segment", "prior"):
         np.testing.assert_array_equal(getattr(back, name), getattr(shard, name))
         assert getattr(back, name).dtype == getattr(shard, name).dtype
 
