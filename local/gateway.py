@@ -14,6 +14,7 @@ from local.listener import Environ, WsgiApp
 from local.records import Principal
 from local.wire import AwsRequest, ErrorAnswer
 
+Service = Callable[[AwsRequest, Callable[..., Any]], Iterable[bytes]]
 Guard = Callable[[AwsRequest], ErrorAnswer | None]
 _ACCESS_KEY = re.compile(r"Credential=([^/,\s]+)/")
 _TOLD_BY_MORE_THAN_ITS_NAME = {"", "bedrock", "bedrock-agentcore", "mediastore", "sagemaker"}
@@ -23,13 +24,14 @@ _log = logging.getLogger(__name__)
 class Gateway:
     """The one WSGI application of an embedded AWS.
 
-    `mounts` serve what is no AWS API (function URLs); `guards` may refuse a request that a principal makes, and see it
-    before moto does. Requests with other credentials (root, `test`) pass unguarded.
+    `mounts` serve what is no AWS API (function URLs); `services` answer in moto's place; `guards` may refuse a request
+    that a principal makes, and see it before moto does. Requests with other credentials (root, `test`) pass unguarded.
     """
 
     def __init__(self) -> None:
         self.mounts: list[tuple[Callable[[Environ], bool], WsgiApp]] = []
         self.guards: list[Guard] = []
+        self.services: dict[str, Service] = {}
         self.principals: dict[str, Principal] = {}
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._lock = threading.Lock()
@@ -46,7 +48,8 @@ class Gateway:
                     refusal = guard(request)
                     if refusal is not None:
                         return refusal.send(request, start_response)
-            return self._answer_of_moto(request, start_response)
+            service = self.services.get(request.service)
+            return (service or self._answer_of_moto)(request, start_response)
         except NotImplementedError as missing:
             # 501 is not retried by the SDKs: the developer sees at once what the emulation lacks.
             answer = ErrorAnswer(501, "NotImplemented", f"The embedded AWS does not implement this: {missing}")

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.session
@@ -31,15 +31,19 @@ from local.gateway import Gateway
 from local.listener import Listener
 from local.records import Credentials, ImageMapping, Invocation, Principal
 
+if TYPE_CHECKING:
+    from local.ses import Ses
+
 ROOT_CREDENTIALS = Credentials("test", "test")
 _running = threading.Lock()
 
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     """The `install` functions in the order they run; imported here because they import moto's services (2 s)."""
-    from local import batch, lambda_runtime, stepfunctions
+    from local import batch, bootstrap, cloudformation, lambda_runtime, ses, stepfunctions
 
-    return [lambda_runtime.install, batch.install, stepfunctions.install]
+    modules = (lambda_runtime, batch, stepfunctions, ses, cloudformation, bootstrap)
+    return [module.install for module in modules]
 
 
 class EmbeddedAws:
@@ -50,7 +54,10 @@ class EmbeddedAws:
         parallel: how many environments of one function, and how many Batch jobs, run at the same time.
         images: patterns of container image URIs (`*` as in a shell) and where their files lie on this machine.
         time_scale: what the seconds of a Retry or a Wait state are multiplied by; tests make it small.
+        ses: the mail account: its quotas, suppression list, mailbox and events.
     """
+
+    ses: Ses
 
     def __init__(self, data_dir: Path, port: int = 0, account: str = "123456789012", region: str = "eu-west-1") -> None:
         self.data_dir = data_dir.resolve()
