@@ -41,8 +41,9 @@ def stage_handler(
         logger.info("stage_done", extra={"skipped": skipped, "shard": manifest.shard, **manifest.summary})
         if not skipped:
             metrics.add_metric(name=f"{stage}Seconds", unit=MetricUnit.Seconds, value=manifest.seconds)
+            metrics.flush_metrics()  # here and not by the decorator, which warns of every call without metrics
         return {"skipped": skipped, **manifest.summary}
 
     return logger.inject_lambda_context(  # type: ignore[no-any-return]
         clear_state=True
-    )(tracer.capture_lambda_handler(capture_response=False)(metrics.log_metrics(handler)))
+    )(tracer.capture_lambda_handler(capture_response=False)(handler))
