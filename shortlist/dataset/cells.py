@@ -72,7 +72,7 @@ def numbers(array: pa.Array) -> tuple[pa.Array, BoolArray]:
 
 
 def moments(array: pa.Array) -> tuple[pa.Array, BoolArray]:
-    """Epoch seconds (int64) from ISO 8601, epoch seconds or timestamps; without a zone they are UTC."""
+    """Epoch seconds (int64) from ISO 8601, epoch seconds or timestamps; UTC where they have no zone."""
     array = _plain(array)
     if pa.types.is_string(array.type):
         return _by_distinct(array, _moment, pa.int64())
@@ -81,6 +81,7 @@ def moments(array: pa.Array) -> tuple[pa.Array, BoolArray]:
     if pa.types.is_date(array.type):
         return array.cast(pa.timestamp("s")).cast(pa.int64()), np.zeros(len(array), bool)
     seconds = array.cast(pa.float64())
+    seconds = pc.if_else(pc.is_nan(seconds), pa.scalar(None, pa.float64()), seconds)
     sound = pc.and_(pc.greater_equal(seconds, EARLIEST_EPOCH), pc.less_equal(seconds, LATEST_EPOCH))
     bad = _filled(pc.invert(sound))
     return pc.if_else(sound, pc.floor(seconds), pa.scalar(None, pa.float64())).cast(pa.int64()), bad

@@ -150,7 +150,7 @@ class _Preparation:
             reject_reasons=tuple(reasons),
             mailable=len(addressed.recipients),
         )
-        counts: dict[str, object] = msgspec.to_builtins(summary)
+        counts: dict[str, object] = msgspec.json.decode(msgspec.json.encode(summary))
         return counts | {
             "no_address": addressed.no_address,
             "invalid_address": addressed.invalid_address,
