@@ -5,6 +5,8 @@ from functools import lru_cache
 from shortlist.aws.clients import client
 from shortlist.aws.clock import SystemClock
 from shortlist.aws.environment import Environment
+from shortlist.aws.lists import DynamoListsTable
+from shortlist.aws.runs import DynamoRunsTable
 from shortlist.aws.s3 import S3ObjectStore
 from shortlist.aws.sns import SnsNotifier
 
@@ -27,3 +29,13 @@ def clock() -> SystemClock:
 @lru_cache
 def notifier() -> SnsNotifier:
     return SnsNotifier(client("sns"), environment().topic_arn)
+
+
+@lru_cache
+def lists() -> DynamoListsTable:
+    return DynamoListsTable(client("dynamodb"), environment().recommendations_table, clock=clock())
+
+
+@lru_cache
+def runs() -> DynamoRunsTable:
+    return DynamoRunsTable(client("dynamodb"), environment().runs_table)

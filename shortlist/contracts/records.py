@@ -4,7 +4,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from shortlist.contracts.lists import ListedItem, ListKind
+from shortlist.contracts.lists import ListKind, Reason
 
 RECOMMENDATIONS_KEY: Final = ("user_id", "run_id")
 RUNS_KEY: Final = ("campaign", "run_id")
@@ -35,6 +35,14 @@ SETTLES: Final[dict[DeliveryState, tuple[DeliveryState, ...]]] = {
 """What an event of the mail service may replace: events come late, twice and in any order, and the worst news stays."""
 
 
+class StoredItem(msgspec.Struct, frozen=True):
+    """One place on a stored list. Titles and prices are in the shop's own catalogue and in `topx/`."""
+
+    item_id: str
+    score: float
+    reason: Reason
+
+
 class StoredLists(msgspec.Struct, frozen=True, kw_only=True):
     """An item of `recommendations`. `items` is the campaign's first list, `more` holds the others by kind.
 
@@ -45,8 +53,8 @@ class StoredLists(msgspec.Struct, frozen=True, kw_only=True):
 
     user_id: str
     run_id: str
-    items: tuple[ListedItem, ...]
-    more: dict[ListKind, tuple[ListedItem, ...]]
+    items: tuple[StoredItem, ...]
+    more: dict[ListKind, tuple[StoredItem, ...]]
     generated_at: str
     model_run: str
     expires_at: int
