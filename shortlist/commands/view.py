@@ -1,6 +1,6 @@
 """What the command line shows: an execution while it runs, a report and the lists as tables."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from rich.text import Text
 from shortlist.aws.clock import SystemClock
 from shortlist.aws.progress import Progress, StateProgress, follow
 from shortlist.contracts.lists import ListedItem
+from shortlist.contracts.records import RunRecord
 from shortlist.contracts.report import Report
 
 _MARKS: Final = {
@@ -105,6 +106,29 @@ def report_table(report: Report) -> Table:
         f"{report.mails_suppressed:,} suppressed, {report.seconds_total:.1f} s"
     )
     table.caption_justify = "left"
+    return table
+
+
+def runs_table(runs: Sequence[tuple[RunRecord, Report | None]], current: Collection[str]) -> Table:
+    """Runs as they are given; the published ones are marked."""
+    table = Table()
+    for name in ("", "run", "campaign", "status", "started", "lists", "mails", "recall", "message"):
+        table.add_column(name, justify="right" if name in ("lists", "mails", "recall") else "left")
+    for record, report in runs:
+        figures = (
+            (f"{report.lists_written:,}", f"{report.mails_sent:,}", f"{report.metrics.recall_at_x:.4f}")
+            if report is not None
+            else ("", "", "")
+        )
+        table.add_row(
+            "→" if record.run_id in current else "",
+            record.run_id,
+            record.campaign,
+            record.status,
+            record.started_at[:16].replace("T", " "),
+            *figures,
+            Text(record.message),
+        )
     return table
 
 

@@ -9,6 +9,7 @@ from shortlist.errors import ContractError
 INPUT_TABLES: Final = ("interactions", "items", "users")
 INPUT_PREFIX: Final = "input/"
 RUNS_PREFIX: Final = "runs/"
+CAMPAIGNS_PREFIX: Final = "campaigns/"
 MAX_PARTS: Final = 1_000
 """Recipient parts of one user shard: their numbers have three digits."""
 
@@ -20,7 +21,7 @@ def input_prefix(prefix: str, table: str) -> str:
 
 def campaign_key(name: str) -> str:
     """A campaign file in the bucket; it takes precedence over one shipped with the deployment."""
-    return f"campaigns/{name}.yaml"
+    return f"{CAMPAIGNS_PREFIX}{name}.yaml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,11 @@ class RunKeys:
 
     def rejected(self, table: str) -> str:
         """Rows of an input table that could not be used (JSON Lines: file, line, column, reason, row)."""
-        return f"{self.root}rejected/{table}.jsonl"
+        return f"{self.rejected_prefix}{table}.jsonl"
+
+    @property
+    def rejected_prefix(self) -> str:
+        return f"{self.root}rejected/"
 
     def model(self, name: str) -> str:
         return f"{self.root}model/{name}"

@@ -32,7 +32,8 @@ def notify_failure(
     """Record that the run failed and tell the team where, why and what to do. Published lists stay as they are."""
     why = explain(request, store=store)
     where = f"{why.state} (shard {why.shard})" if why.shard else why.state
-    record_outcome(request.run, "failed", f"{where}: {why.error}: {why.sentence}", runs=runs, clock=clock)
+    message = f"{where}: {why.error}: {why.sentence}\nWhat to do: {why.cure}"
+    record_outcome(request.run, "failed", message, runs=runs, clock=clock)
     current = runs.current(request.run.campaign)
     notice = failed_notice(request.run, why, current.run_id if current else "")
     notifier.notify(notice.subject, notice.body)
