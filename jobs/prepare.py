@@ -21,6 +21,7 @@ def call(request: StageRequest, progress: Progress) -> tuple[Manifest, bool]:
         store=wiring.store(),
         clock=wiring.clock(),
         shipped_campaigns=CAMPAIGNS,
+        runs=wiring.runs(),
         progress=progress,
     )
 
