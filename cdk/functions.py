@@ -49,8 +49,8 @@ FUNCTIONS: Final = (
         timeout_s=900,
         grants=objects(
             read=WHOLE_RUN,
-            write=(ANY_RUN.latent("*"), f"{ANY_RUN.recipient_shards}*", ANY_RUN.manifest("Repackage")),
-            delete=(ANY_RUN.latent("*"), f"{ANY_RUN.recipient_shards}*"),
+            write=(ANY_RUN.latent("*"), ANY_RUN.manifest("Repackage")),
+            delete=(ANY_RUN.latent("*"),),
         ),
     ),
     FunctionSpec(
@@ -67,7 +67,7 @@ FUNCTIONS: Final = (
         timeout_s=120,
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.metrics, ANY_RUN.manifest("Evaluate"))),
-            items("runs", "GetItem", "Query"),
+            items("runs", "GetItem"),
         ),
     ),
     FunctionSpec(
@@ -84,7 +84,7 @@ FUNCTIONS: Final = (
         timeout_s=900,
         grants=objects(
             read=WHOLE_RUN,
-            write=(f"{ANY_RUN.topx_prefix}*", f"{ANY_RUN.recipient_shards}*", ANY_RUN.manifest("Rank", "*")),
+            write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.manifest("Rank", "*")),
         ),
     ),
     FunctionSpec(
@@ -94,7 +94,7 @@ FUNCTIONS: Final = (
         timeout_s=900,
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("WriteTopX", "*"),)),
-            items("recommendations", "BatchWriteItem", "PutItem"),
+            items("recommendations", "BatchWriteItem"),
         ),
     ),
     FunctionSpec(
@@ -104,7 +104,7 @@ FUNCTIONS: Final = (
         timeout_s=300,
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("Publish"),)),
-            items("runs", "GetItem", "PutItem", "UpdateItem"),
+            items("runs", "GetItem", "PutItem"),
         ),
     ),
     FunctionSpec(
@@ -113,8 +113,8 @@ FUNCTIONS: Final = (
         memory_mib=1024,
         timeout_s=900,
         grants=(
-            *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("SendEmails", "*"),)),
-            items("deliveries", "GetItem", "PutItem", "UpdateItem", "Query"),
+            *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("SendEmails", "*"), ANY_RUN.outcomes("*"))),
+            items("deliveries", "BatchGetItem", "PutItem"),
             items("suppressions", "BatchGetItem"),
             *mail(),
             unsubscribe_key(),
@@ -129,7 +129,6 @@ FUNCTIONS: Final = (
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.report_json, ANY_RUN.report_html, ANY_RUN.manifest("Report"))),
             items("runs", "GetItem", "PutItem"),
-            items("deliveries", "Query"),
             team(),
         ),
     ),
@@ -138,21 +137,21 @@ FUNCTIONS: Final = (
         group="lambda",
         memory_mib=512,
         timeout_s=60,
-        grants=(*objects(read=(ANY_RUN.failure("*"),)), items("runs", "GetItem", "PutItem"), team()),
+        grants=(*objects(read=WHOLE_RUN), items("runs", "GetItem", "PutItem"), team()),
     ),
     FunctionSpec(
         word="Unsubscribe",
         group="mail",
         memory_mib=512,
         timeout_s=10,
-        grants=(items("suppressions", "PutItem"), unsubscribe_key()),
+        grants=(items("suppressions", "UpdateItem"), unsubscribe_key()),
     ),
     FunctionSpec(
         word="MailEvents",
-        group="lambda",
+        group="mail",
         memory_mib=512,
         timeout_s=60,
-        grants=(items("suppressions", "PutItem"), items("deliveries", "GetItem", "PutItem", "UpdateItem")),
+        grants=(items("suppressions", "UpdateItem"), items("deliveries", "UpdateItem")),
     ),
 )
 

@@ -76,8 +76,9 @@ def team() -> Grant:
 def mail() -> tuple[Grant, ...]:
     """Sending from the campaigns' senders, and only under the configuration set that reports bounces."""
     return (
-        Grant(("ses:SendEmail",), "senders", "sends the messages"),
-        Grant(("ses:SendEmail",), "configuration_set", "sends the messages"),
+        # SES v2 asks for SendRawEmail where SendEmail is given complete MIME, as it is here.
+        Grant(("ses:SendEmail", "ses:SendRawEmail"), "senders", "sends the messages"),
+        Grant(("ses:SendEmail", "ses:SendRawEmail"), "configuration_set", "sends the messages"),
         Grant(("ses:GetAccount",), "everything", "reads the sending quota; the action knows no resources"),
     )
 

@@ -57,14 +57,9 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                         ANY_RUN.manifest("Prepare"),
                         ANY_RUN.failure("Prepare"),
                     ),
-                    delete=(
-                        ANY_RUN.dataset("*"),
-                        ANY_RUN.rejected("*"),
-                        f"{ANY_RUN.recipient_shards}*",
-                        ANY_RUN.failure("Prepare"),
-                    ),
+                    delete=(ANY_RUN.rejected("*"), f"{ANY_RUN.recipient_shards}*", ANY_RUN.failure("Prepare")),
                 ),
-                items("runs", "GetItem", "PutItem", "Query"),
+                items("runs", "GetItem", "PutItem"),
             ),
         ),
         "Train": JobSpec(
@@ -78,9 +73,9 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                         ANY_RUN.manifest("Train"),
                         ANY_RUN.failure("Train"),
                     ),
-                    delete=(ANY_RUN.model("*"), f"{ANY_RUN.checkpoint}*", ANY_RUN.failure("Train")),
+                    delete=(f"{ANY_RUN.checkpoint}*", ANY_RUN.failure("Train")),
                 ),
-                items("runs", "GetItem", "Query"),
+                items("runs", "GetItem"),
             ),
         ),
     }
