@@ -10,7 +10,9 @@ from shortlist.contracts.manifests import Manifest
 from shortlist.errors import ContractError, DatasetError, OutOfTimeError, TransientError
 from tests.fakes import MemoryStore
 
-PAYLOAD = json.dumps({"run": {"run_id": "run-1", "campaign": "test", "as_of": "2026-01-05T06:00:00Z"}})
+PAYLOAD = json.dumps(
+    {"run": {"run_id": "run-1", "campaign": "test", "as_of": "2026-01-05T06:00:00Z", "execution": "execution-1"}}
+)
 NOTE = RunKeys("run-1").failure("Prepare")
 MANIFEST = Manifest(stage="Prepare", inputs="", outputs={}, summary={"users": 3}, seconds=1.0, peak_rss_mib=2.0)
 
@@ -57,7 +59,11 @@ def test_a_job_that_fails_says_why_in_the_run(caplog, error, code):
         raise error
 
     assert run_job("Prepare", ["prepare", PAYLOAD], call, store=lambda: store) == code
-    assert json.loads(store.read(NOTE)) == {"error": type(error).__name__, "message": str(error)}
+    assert json.loads(store.read(NOTE)) == {
+        "error": type(error).__name__,
+        "message": str(error),
+        "execution": "execution-1",
+    }
     (line,) = caplog.records
     assert (line.message, line.levelname, line.exc_info[1]) == ("job_failed", "ERROR", error)
 
