@@ -40,9 +40,9 @@ _running = threading.Lock()
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     """The `install` functions in the order they run; imported here because they import moto's services (2 s)."""
-    from local import batch, bootstrap, cloudformation, lambda_runtime, ses, stepfunctions
+    from local import batch, bootstrap, cloudformation, lambda_runtime, ses, stepfunctions, topics
 
-    modules = (lambda_runtime, batch, stepfunctions, ses, cloudformation, bootstrap)
+    modules = (lambda_runtime, batch, stepfunctions, topics, ses, cloudformation, bootstrap)
     return [module.install for module in modules]
 
 

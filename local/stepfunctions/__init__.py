@@ -25,12 +25,11 @@ def install(aws: EmbeddedAws) -> None:
         executions,
         failures,
         parsing,
-        provisioning,
         waiting,
     )
     from local.stepfunctions.clients import RoleClients
 
-    for repair in (parsing, definitions, evaluation, casing, failures, choices, waiting, executions, provisioning):
+    for repair in (parsing, definitions, evaluation, casing, failures, choices, waiting, executions):
         repair.install(aws)
     clients = RoleClients(aws)
     clients.install()

@@ -165,6 +165,8 @@ class MapRun:
     def _output(self) -> Any:
         children = self._record.children
         if "ResultWriter" in self._declared:
+            for counter in self._counters:
+                counter.results_written.count(len(children))
             return write_results(self._value("ResultWriter"), self._record, self._clients.of(self._env, "s3"))
         succeeded = [child for child in sorted(children, key=lambda child: child.place) if child.status == "SUCCEEDED"]
         return [child.output for child in succeeded]
