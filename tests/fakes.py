@@ -1,6 +1,7 @@
 """The ports in memory. They keep the laws of the real ones: whole writes, conditional claims, ordered listings."""
 
 import hashlib
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -119,13 +120,18 @@ class MemoryRunsTable:
 
 
 class MemoryLedger:
-    """Ledger in dicts: entries by campaign_run and user, claims on addresses by hash."""
+    """Ledger in dicts: entries by campaign_run and user, claims on addresses by hash. Threads may claim at once."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self.deliveries: dict[tuple[str, str], Delivery] = {}
         self.addresses: dict[str, Delivery] = {}
 
     def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
+        with self._lock:
+            return self._claim(delivery, address_hash, since)
+
+    def _claim(self, delivery: Delivery, address_hash: str, since: str) -> Delivery | None:
         key = (delivery.campaign_run, delivery.user_id)
         standing = self.deliveries.get(key)
         if standing and standing.state != "released" and standing.claimed_by != delivery.claimed_by:

@@ -19,6 +19,8 @@ from shortlist.stages.send_emails import send_emails
 from tests.fakes import FixedClock, MemoryLedger, MemoryStore, MemorySuppressions, MemoryTransport
 
 KEYS = Keys("1", {"1": "k" * 64})
+ONE_SENDER = 20.0
+"""Messages a second for which a shard needs one thread, so that messages go out in the recipients' order."""
 URL = "https://unsubscribe.example.com/"
 MAIL = Mail(
     sender="hello@shop.example.com",
@@ -73,7 +75,7 @@ class Mailing:
     store: MemoryStore = field(default_factory=MemoryStore)
     ledger: MemoryLedger = field(default_factory=MemoryLedger)
     suppressions: MemorySuppressions = field(default_factory=MemorySuppressions)
-    transport: MemoryTransport = field(default_factory=MemoryTransport)
+    transport: MemoryTransport = field(default_factory=lambda: MemoryTransport(max_per_second=ONE_SENDER))
     clock: FixedClock = field(default_factory=FixedClock)
     remaining_s: Callable[[], float] = lambda: 900.0
     attempts: int = 0
@@ -138,7 +140,7 @@ class FaultyTransport(MemoryTransport):
     """
 
     def __init__(self, faults: dict[str, str] | None = None) -> None:
-        super().__init__()
+        super().__init__(max_per_second=ONE_SENDER)
         self.faults = faults or {}
 
     def send(self, message: OutgoingMessage) -> str:

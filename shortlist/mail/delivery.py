@@ -13,6 +13,7 @@
 An entry in doubt is settled by the mail service's own event about the message (`shortlist.mail.events`).
 """
 
+import itertools
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -60,7 +61,7 @@ OUTCOMES: Final[dict[DeliveryState, OutcomeKind]] = {
 
 
 class Courier:
-    """Sends the messages of one attempt at one shard.
+    """Sends the messages of one attempt at one shard, from one or several threads.
 
     Args:
         attempt: unique to this attempt, in this or any other process.
@@ -88,7 +89,7 @@ class Courier:
         self._clock = clock
         self._pace = pace
         self._remaining_s = remaining_s
-        self._claims = 0
+        self._claims = itertools.count(1)
         self._unanswered = 0
 
     def deliver(self, user_id: str, message: OutgoingMessage, address_hash: str) -> Outcome:
@@ -98,8 +99,8 @@ class Courier:
             OutOfTimeError, TransientError, DailyQuotaError: not now; what is left is sent by a later attempt.
             ContractError: the mail service takes nothing from this sender; someone must change the set-up.
         """
-        self.check_time()
         self._pace.wait()
+        self.check_time()
         claim = self._claim(user_id)
         standing = self._ledger.claim(claim, address_hash=address_hash, since=self._since)
         if standing is None:
@@ -121,13 +122,12 @@ class Courier:
             raise OutOfTimeError(f"{remaining:.0f} s are left; the next attempt goes on with the next recipient.")
 
     def _claim(self, user_id: str) -> Delivery:
-        self._claims += 1
         return Delivery(
             campaign_run=self._campaign_run,
             user_id=user_id,
             state="claimed",
             claimed_at=self._clock.now().isoformat(timespec="milliseconds"),
-            claimed_by=f"{self._attempt}/{self._claims}",
+            claimed_by=f"{self._attempt}/{next(self._claims)}",
         )
 
     def _send(self, claim: Delivery, message: OutgoingMessage) -> Outcome:

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -76,6 +77,7 @@ def send_emails(
     def work() -> Work:
         recipients = _recipients(raw, key)
         lists = _lists(RunKeys(run.run_id).topx(user_shard_of(shard)), campaign, recipients, store)
+        pace = Pace(transport, clock, 1 / concurrency)
         courier = Courier(
             campaign_run=campaign_run(run.campaign, run.run_id),
             attempt=attempt,
@@ -83,11 +85,11 @@ def send_emails(
             ledger=ledger,
             transport=transport,
             clock=clock,
-            pace=Pace(transport, clock, 1 / concurrency),
+            pace=pace,
             remaining_s=remaining_s,
         )
         mailing = _Mailing(courier, composer, ledger, suppressions, campaign_run(run.campaign, run.run_id))
-        mailing.mail(recipients, lists)
+        mailing.mail(recipients, lists, senders=pace.senders())
         mailing.look_again(clock)
         outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
         outcomes_key = RunKeys(run.run_id).outcomes(shard)
@@ -118,7 +120,7 @@ class _Mailing:
         self.outcomes: dict[str, Outcome] = {}
         self.already_sent = 0
 
-    def mail(self, recipients: Sequence[Recipient], lists: dict[str, tuple[ListedItem, ...]]) -> None:
+    def mail(self, recipients: Sequence[Recipient], lists: dict[str, tuple[ListedItem, ...]], *, senders: int) -> None:
         """Every recipient gets an outcome; those with an entry in the ledger keep what it says."""
         for user_id, entry in self._find([recipient.user_id for recipient in recipients]).items():
             if entry.state != "released":
@@ -127,7 +129,7 @@ class _Mailing:
         left = [recipient for recipient in recipients if recipient.user_id not in self.outcomes]
         for batch in _batches(left, SUPPRESSION_BATCH):
             self._courier.check_time()
-            self._mail_batch(batch, lists)
+            self._mail_batch(batch, lists, senders)
 
     def look_again(self, clock: Clock) -> None:
         """Messages that another attempt was about to send may have been recorded meanwhile."""
@@ -139,21 +141,35 @@ class _Mailing:
             for user_id, entry in self._find(doubtful).items():
                 self.outcomes[user_id] = outcome_of(entry)
 
-    def _mail_batch(self, batch: Sequence[Recipient], lists: dict[str, tuple[ListedItem, ...]]) -> None:
+    def _mail_batch(self, batch: Sequence[Recipient], lists: dict[str, tuple[ListedItem, ...]], senders: int) -> None:
         hashes = {recipient.user_id: _hash_or_empty(recipient.email) for recipient in batch}
-        causes = self._suppressions.suppressed([value for value in hashes.values() if value])
-        for recipient in batch:
-            user_id, known_by = recipient.user_id, hashes[recipient.user_id]
-            if known_by in causes:
-                outcome = self._courier.withhold(user_id, "suppressed", causes[known_by])
-            elif not known_by:
-                outcome = self._courier.withhold(user_id, "rejected", "the address cannot be mailed")
-            elif not lists.get(user_id):
-                outcome = Outcome(user_id, "without_list")
-            else:
-                message = self._composer.compose(recipient, lists[user_id])
-                outcome = self._courier.deliver(user_id, message, known_by)
-            self.outcomes[user_id] = outcome
+        causes = self._suppressions.suppressed([known_by for known_by in hashes.values() if known_by])
+
+        def mail_one(recipient: Recipient) -> Outcome:
+            known_by = hashes[recipient.user_id]
+            return self._mail_one(recipient, known_by, causes.get(known_by, ""), lists.get(recipient.user_id, ()))
+
+        if senders == 1:
+            for recipient in batch:
+                self.outcomes[recipient.user_id] = mail_one(recipient)
+            return
+        with ThreadPoolExecutor(senders) as pool:
+            futures = [pool.submit(mail_one, recipient) for recipient in batch]
+            try:
+                for future in futures:
+                    outcome = future.result()
+                    self.outcomes[outcome.user_id] = outcome
+            finally:
+                pool.shutdown(cancel_futures=True)  # after an error those that are under way end, no other begins
+
+    def _mail_one(self, recipient: Recipient, known_by: str, cause: str, items: tuple[ListedItem, ...]) -> Outcome:
+        if cause:
+            return self._courier.withhold(recipient.user_id, "suppressed", cause)
+        if not known_by:
+            return self._courier.withhold(recipient.user_id, "rejected", "the address cannot be mailed")
+        if not items:
+            return Outcome(recipient.user_id, "without_list")
+        return self._courier.deliver(recipient.user_id, self._composer.compose(recipient, items), known_by)
 
     def _find(self, user_ids: Sequence[str]) -> dict[str, Delivery]:
         return dict(self._ledger.find(self._partition, user_ids)) if user_ids else {}

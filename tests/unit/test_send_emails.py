@@ -1,6 +1,8 @@
 """SendEmails under faults, with counted deliveries: nobody receives two, nobody is missed without being named."""
 
 import random
+import threading
+import time
 
 import msgspec
 import pytest
@@ -11,7 +13,16 @@ from shortlist.errors import ContractError, DailyQuotaError, OutOfTimeError, Tra
 from shortlist.mail.address import address_hash
 from shortlist.ports import OutgoingMessage, SendQuota
 from tests.fakes import MemoryLedger, MemoryTransport
-from tests.mailing import CAMPAIGN, MAIL, FaultyTransport, Killed, Mailing, RandomTransport, recipient
+from tests.mailing import (
+    CAMPAIGN,
+    MAIL,
+    ONE_SENDER,
+    FaultyTransport,
+    Killed,
+    Mailing,
+    RandomTransport,
+    recipient,
+)
 
 
 def people(count: int) -> list:
@@ -82,7 +93,7 @@ def test_who_unsubscribes_while_the_shard_is_being_sent_is_not_mailed() -> None:
             mailing.suppressions.add(address_hash("user59@example.com"), "unsubscribed", "2026-01-05")
             return super().send(message)
 
-    mailing.transport = UnsubscribesMeanwhile()
+    mailing.transport = UnsubscribesMeanwhile(max_per_second=ONE_SENDER)
 
     mailing.send()
 
@@ -211,7 +222,7 @@ class Closed(MemoryTransport):
     """Answers everything with one error until it is opened."""
 
     def __init__(self, error: Exception) -> None:
-        super().__init__()
+        super().__init__(max_per_second=ONE_SENDER)
         self.error: Exception | None = error
 
     def send(self, message: OutgoingMessage) -> str:
@@ -273,12 +284,61 @@ def test_it_stops_before_the_deadline_and_goes_on_where_it_stopped() -> None:
 
 
 def test_the_rate_of_the_account_is_shared_by_the_shards_that_run_at_once() -> None:
-    mailing = Mailing(people(101), transport=MemoryTransport(max_per_second=50))
+    mailing = Mailing(people(101), transport=MemoryTransport(max_per_second=20))
     started = mailing.clock.now()
 
     mailing.send()
 
-    assert (mailing.clock.now() - started).total_seconds() == pytest.approx(100 / (50 / 5), rel=0.01)
+    assert (mailing.clock.now() - started).total_seconds() == pytest.approx(100 / (20 / 5), rel=0.01)
+
+
+class Slow(MemoryTransport):
+    """Answers after 20 ms, as a service across a network does; counts how many calls wait at once."""
+
+    def __init__(self, max_per_second: float) -> None:
+        super().__init__(max_per_second)
+        self.waiting = self.most = 0
+        self._lock = threading.Lock()
+
+    def send(self, message: OutgoingMessage) -> str:
+        with self._lock:
+            self.waiting += 1
+            self.most = max(self.most, self.waiting)
+        time.sleep(0.02)
+        with self._lock:
+            self.waiting -= 1
+            return super().send(message)
+
+
+@pytest.mark.parametrize(("max_per_second", "most"), [(14, 1), (1_000, 8)])
+def test_a_fast_account_is_served_by_several_threads(max_per_second: float, most: int) -> None:
+    mailing = Mailing(people(50), transport=Slow(max_per_second))
+
+    manifest, _ = mailing.send()
+
+    assert mailing.transport.most == most
+    assert manifest.summary["sent"] == 50
+    assert max(mailing.deliveries().values()) == 1
+    assert list(mailing.outcomes()) == [person.user_id for person in mailing.recipients]
+
+
+def test_threads_stop_at_an_error_and_nobody_is_mailed_twice_afterwards() -> None:
+    class FullAfterTen(Slow):
+        def send(self, message: OutgoingMessage) -> str:
+            if len(self.messages) >= 10 and mailing.attempts == 1:
+                raise DailyQuotaError("tomorrow")
+            return super().send(message)
+
+    mailing = Mailing(people(60), transport=FullAfterTen(1_000))
+    with pytest.raises(DailyQuotaError):
+        mailing.send()
+    sent_first = mailing.deliveries().total()
+
+    manifest, _ = mailing.send()
+
+    assert 10 <= sent_first <= 18
+    assert (manifest.summary["sent"], manifest.summary["in_doubt"]) == (60, 0)
+    assert max(mailing.deliveries().values()) == 1
 
 
 def test_the_daily_quota_is_respected() -> None:
@@ -306,7 +366,7 @@ def test_two_executions_at_once_share_the_work() -> None:
                 assert other.summary["in_doubt"] == 1  # ours, which is on its way
             return super().send(message)
 
-    mailing.transport = Interleaved()
+    mailing.transport = Interleaved(max_per_second=ONE_SENDER)
 
     manifest, _ = mailing.send()
 
