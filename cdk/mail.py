@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_lambda_destinations as destinations
 from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ses as ses
@@ -74,9 +75,9 @@ class Mail(Construct):
         }
 
     def tell(self, function: lambda_.Function) -> None:
-        """Have `function` called with every event; what it cannot take is kept in the queue of lost events."""
+        """Have `function` called with every event; one that cannot be delivered, or that it fails on, is kept."""
         function.add_event_source(event_sources.SnsEventSource(self.events, dead_letter_queue=self.lost_events))
-        function.configure_async_invoke(retry_attempts=2)
+        function.configure_async_invoke(retry_attempts=2, on_failure=destinations.SqsDestination(self.lost_events))
 
     def _identity(self, sender: str) -> ses.EmailIdentity:
         identity = ses.Identity.email(sender) if "@" in sender else ses.Identity.domain(sender)

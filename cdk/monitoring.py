@@ -25,7 +25,12 @@ DAYS_WITHOUT_RUN: Final = 7
 
 
 class Monitoring(Construct):
-    """Every alarm goes to the team's topic; docs/runbook.md says what to do about each."""
+    """Every alarm goes to the team's topic; docs/runbook.md says what to do about each.
+
+    Args:
+        functions, tables, queues: by word.
+        scheduled: whether runs are expected every week.
+    """
 
     def __init__(
         self,
@@ -39,11 +44,14 @@ class Monitoring(Construct):
         queues: Mapping[str, sqs.Queue],
         configuration_set: str,
         monthly_budget_usd: int,
+        scheduled: bool,
     ) -> None:
         super().__init__(scope, construct_id)
         self._topic = topic
         self._reputation = {"ses:configuration-set": configuration_set}
         self._run_alarms(machine)
+        if scheduled:
+            self._missed_run_alarm(machine)
         self._mail_alarms()
         for word, queue in queues.items():
             self._alarm(
@@ -68,14 +76,6 @@ class Monitoring(Construct):
             label="runs that did not end well",
         )
         self._alarm("FailedRun", ended_badly, above=0, says="A run failed, timed out or was stopped.")
-        self._alarm(
-            "MissedRun",
-            machine.metric_started(period=Duration.days(1), statistic="Sum"),
-            below=1,
-            periods=DAYS_WITHOUT_RUN,
-            silence=cloudwatch.TreatMissingData.BREACHING,
-            says=f"No run has started for {DAYS_WITHOUT_RUN} days.",
-        )
         held_back = cloudwatch.Metric(
             namespace=METRIC_NAMESPACE,
             metric_name=HELD_BACK_METRIC,
@@ -84,6 +84,16 @@ class Monitoring(Construct):
             period=period,
         )
         self._alarm("HeldBackModel", held_back, above=0, says="The quality gate held a model back: nothing was mailed.")
+
+    def _missed_run_alarm(self, machine: sfn.StateMachine) -> None:
+        self._alarm(
+            "MissedRun",
+            machine.metric_started(period=Duration.days(1), statistic="Sum"),
+            below=1,
+            periods=DAYS_WITHOUT_RUN,
+            silence=cloudwatch.TreatMissingData.BREACHING,
+            says=f"No run has started for {DAYS_WITHOUT_RUN} days.",
+        )
 
     def _mail_alarms(self) -> None:
         for word, metric, limit in (

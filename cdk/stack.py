@@ -57,6 +57,7 @@ class ShortlistStack(Stack):
             queues={"MissedStart": schedules.missed_starts, "LostMailEvent": mail.lost_events},
             configuration_set=mail.configuration_set.configuration_set_name,
             monthly_budget_usd=settings.monthly_budget_usd,
+            scheduled=any(campaign.schedule and campaign.schedule.enabled for campaign in campaigns),
         )
         Tags.of(self).add("project", "shortlist")
         self._output(

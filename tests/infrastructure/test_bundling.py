@@ -147,3 +147,19 @@ def test_the_jobs_image_is_built_from_the_sources_it_needs(assembly: Path) -> No
     assert folders == {".dockerignore", "campaigns", "jobs", "requirements", "shortlist"}
     assert {path.name for path in (context / "requirements").iterdir()} == {"jobs.txt", "uv.txt"}
     assert not list(context.rglob("__pycache__"))
+
+
+def test_the_jobs_image_holds_what_the_jobs_import(assembly: Path) -> None:
+    [image] = json.loads((assembly / "Shortlist.assets.json").read_text())["dockerImages"].values()
+    program = "import sys; sys.path.insert(0, '.'); import jobs.prepare, jobs.train; print(jobs.__file__)"
+
+    done = subprocess.run(
+        [sys.executable, "-I", "-B", "-c", program],
+        cwd=assembly / image["source"]["directory"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(str(assembly))
