@@ -160,6 +160,7 @@ class FactorizationMachine:
                     keeper.save(state, metrics)
                 if on_epoch:
                     on_epoch(EpochReport(state.epoch, problem.loss(state), spent[-1], metric))
+            problem.finish(state)
         self.model = self._model(state, users, items)
         self.n_epochs = state.epoch
         return self
