@@ -11,7 +11,7 @@ from shortlist.stages.train import train
 
 
 def call(request: StageRequest, progress: Progress) -> tuple[Manifest, bool]:
-    return train(request, store=wiring.store(), clock=wiring.clock(), runs=wiring.runs_table(), progress=progress)
+    return train(request, store=wiring.store(), clock=wiring.clock(), runs=wiring.runs(), progress=progress)
 
 
 if __name__ == "__main__":
