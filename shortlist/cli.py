@@ -1,6 +1,7 @@
 """The command line: `shortlist …`. Arguments in; a deployment is acted on; tables and an exit code out."""
 
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -22,6 +23,7 @@ from shortlist.contracts.stages import FORCE_FROM
 from shortlist.errors import ContractError, ShortlistError
 from shortlist.mail.reasons import phrase
 
+INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
 SHIPPED_CAMPAIGNS = Path(shortlist.__file__).resolve().parent.parent / "campaigns"
 out_option = click.option(
@@ -106,7 +108,7 @@ def rerun(run_id: str, force_from: str | None, no_mail: bool, out: Path, target:
 
 @cli.command()
 @click.argument("user_id")
-@click.option("--campaign", default="", help="Needed where several campaigns have published lists.")
+@click.option("--campaign", default="", metavar="NAME", help="Needed where several campaigns have published lists.")
 @click.option("--list", "kind", type=click.Choice(get_args(ListKind)), help="The campaign's first list by default.")
 @target_option
 def show(user_id: str, campaign: str, kind: ListKind | None, target: TargetName) -> None:
@@ -116,13 +118,14 @@ def show(user_id: str, campaign: str, kind: ListKind | None, target: TargetName)
     names = look.campaigns(store=place.store, shipped=SHIPPED_CAMPAIGNS)
     pointer = look.published_campaign(campaign, names, runs=_runs(place))
     found = look.find_lists(user_id, pointer, lists=_lists(place))
-    kind, items = look.choose_list(found, kind, store=place.store)
+    kind, stored = look.choose_list(found, kind, store=place.store)
+    items = look.with_titles(found.run_id, stored, store=place.store)
     title = f"{user_id} · {kind.replace('_', ' ')} · run {found.run_id}"
     console.print(list_table(title, items, [phrase(item.reason) for item in items]))
 
 
 @cli.command()
-@click.option("--campaign", default="", help="All of them by default.")
+@click.option("--campaign", default="", metavar="NAME", help="All of them by default.")
 @target_option
 def runs(campaign: str, target: TargetName) -> None:
     """List the runs, the newest first; the published ones are marked."""
@@ -200,19 +203,20 @@ def _lists(place: Target) -> DynamoListsTable:
     return DynamoListsTable(place.account.client("dynamodb"), place.deployment.recommendations_table)
 
 
-def main() -> None:
-    """The one place where an error becomes a sentence and an exit code."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The one place where an error becomes a sentence; answers with the exit code."""
     try:
-        sys.exit(cli(standalone_mode=False))
+        code = cli(arguments, prog_name="shortlist", standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
-        sys.exit(130)
+        return INTERRUPTED
     except (ShortlistError, BotoCoreError, ClientError, OSError) as error:
-        Console(stderr=True).print(f"shortlist: {error}", style="red", markup=False, highlight=False)
-        sys.exit(1)
+        Console(stderr=True).print(f"shortlist: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        return execute.FAILED
+    return int(code or execute.DONE)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

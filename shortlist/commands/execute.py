@@ -103,8 +103,10 @@ def see_through(target: Target, campaign: str, run_id: str, arn: str, out: Path,
     report = fetch(RunKeys(run_id), folder, store=target.store)
     console.print(report_table(report))
     for reason in report.gate.reasons:
-        console.print(f"- {reason}", style="yellow", markup=False, highlight=False)
-    console.print(f"{folder}/report.html  report.json  topx.csv  rejected/", markup=False, highlight=False)
+        console.print(f"- {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    console.print(
+        f"{folder}/report.html  report.json  topx.csv  rejected/", markup=False, highlight=False, soft_wrap=True
+    )
     if report.status == "held_back":
         console.print("Held back: nothing is published and nobody is mailed (docs/runbook.md).", style="yellow")
         return HELD_BACK
@@ -119,8 +121,8 @@ def _say_why(target: Target, campaign: str, run_id: str, progress: Progress, con
     else:
         cause = progress.cause or f"the execution ended as {progress.status}"
         why = f"{progress.error}: {cause}\n{cure_of(progress.error)}" if progress.error else cause
-    console.print(f"Run {run_id} failed. {why}", style="red", markup=False, highlight=False)
-    console.print(f"Resume: shortlist rerun {run_id}", markup=False, highlight=False)
+    console.print(f"Run {run_id} failed. {why}", style="red", markup=False, highlight=False, soft_wrap=True)
+    console.print(f"Resume: shortlist rerun {run_id}", markup=False, highlight=False, soft_wrap=True)
 
 
 def fetch(keys: RunKeys, folder: Path, *, store: ObjectStore) -> Report:

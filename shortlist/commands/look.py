@@ -7,11 +7,12 @@ from pathlib import Path
 import msgspec
 
 from shortlist.config import Campaign
+from shortlist.contracts.arrays import Catalogue, StringTable
 from shortlist.contracts.keys import CAMPAIGNS_PREFIX, RunKeys
 from shortlist.contracts.lists import ListedItem, ListKind, UserLists
-from shortlist.contracts.records import CurrentRun, RunRecord, StoredLists
+from shortlist.contracts.records import CurrentRun, RunRecord, StoredItem, StoredLists
 from shortlist.contracts.report import Report
-from shortlist.errors import ContractError
+from shortlist.errors import ContractError, MissingObjectError
 from shortlist.ports import ListsTable, ObjectStore, RunsTable
 
 
@@ -51,7 +52,7 @@ def find_lists(user_id: str, pointer: CurrentRun, *, lists: ListsTable) -> Store
 
 def choose_list(
     found: StoredLists, wanted: ListKind | None, *, store: ObjectStore
-) -> tuple[ListKind, tuple[ListedItem, ...]]:
+) -> tuple[ListKind, tuple[StoredItem, ...]]:
     """One list of a user: the kind that is wanted, or the campaign's first.
 
     Raises:
@@ -64,6 +65,22 @@ def choose_list(
     if kind not in by_kind:
         raise ContractError(f"this campaign makes no list {kind}; it makes {', '.join(by_kind)}.")
     return kind, by_kind[kind]
+
+
+def with_titles(run_id: str, items: Sequence[StoredItem], *, store: ObjectStore) -> tuple[ListedItem, ...]:
+    """Stored places with their titles, from the catalogue that the run saw; untitled once the bucket has dropped it."""
+    keys, wanted = RunKeys(run_id), {item.item_id for item in items}
+    titles: dict[str, str] = {}
+    try:
+        ids = StringTable.from_bytes(store.read(keys.dataset("item_ids.npz")))
+        catalogue = Catalogue.from_bytes(store.read(keys.dataset("items.npz")))
+    except MissingObjectError:
+        pass
+    else:
+        titles = {item_id: catalogue.title[row] for row, item_id in enumerate(ids.to_list()) if item_id in wanted}
+    return tuple(
+        ListedItem(item_id=i.item_id, score=i.score, reason=i.reason, title=titles.get(i.item_id, "")) for i in items
+    )
 
 
 def read_report(record: RunRecord) -> Report | None:
@@ -99,14 +116,15 @@ def publish(
             f"the lists of run {run_id} have expired. Make them anew: shortlist rerun {run_id} --from Recommend"
         )
     standing = runs.current(campaign)
-    runs.move_current(
-        CurrentRun(
-            campaign=campaign,
-            run_id=run_id,
-            published_at=now.astimezone(UTC).isoformat(timespec="seconds"),
-            previous_run_id=standing.run_id if standing else "",
+    if standing is None or standing.run_id != run_id:
+        runs.move_current(
+            CurrentRun(
+                campaign=campaign,
+                run_id=run_id,
+                published_at=now.astimezone(UTC).isoformat(timespec="seconds"),
+                previous_run_id=standing.run_id if standing else "",
+            )
         )
-    )
     return standing
 
 
