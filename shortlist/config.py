@@ -169,6 +169,7 @@ class Mail(Config, frozen=True, kw_only=True):
         template: folder name in shortlist/mail/templates.
         items: how many of the list's x items the message shows.
         min_days_between: nobody is mailed again by any campaign within so many days of the last message; 0: no limit.
+        max_bounce_share, max_complaint_share: of the messages whose fate is known; above it the mailing stops itself.
         postal_address: of the shop; many countries require it.
         shop_url: https; the base for items without their own URL.
         default_locale, currency: where the user or the item does not say.
@@ -181,6 +182,8 @@ class Mail(Config, frozen=True, kw_only=True):
     template: str = "picks"
     items: Positive = 8
     min_days_between: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 1.0
+    max_bounce_share: Share = 0.05
+    max_complaint_share: Share = 0.001
     postal_address: str = ""
     shop_name: str = ""
     shop_url: str = ""

@@ -33,5 +33,13 @@ class MessageRejectedError(ShortlistError):
     """The mail service refuses this message for good: a bad address, a suppressed recipient, an unverified sender."""
 
 
+class MailingPausedError(ShortlistError):
+    """The team paused the campaign: the state machine asks again now and then, and goes on once it may."""
+
+
+class MailingStoppedError(ShortlistError):
+    """The team stopped the campaign, or too many of its messages bounced or were complained about. No retry."""
+
+
 class DailyQuotaError(ShortlistError):
     """The mail account may send no more today: the state machine waits and goes on where it stopped."""

@@ -8,7 +8,15 @@ from typing import Any, Protocol
 import msgspec
 
 from shortlist.contracts.manifests import Output
-from shortlist.contracts.records import CurrentRun, Delivery, DeliveryState, RunRecord, StoredLists
+from shortlist.contracts.records import (
+    CurrentRun,
+    Delivery,
+    DeliveryState,
+    MailingOrder,
+    MailingState,
+    RunRecord,
+    StoredLists,
+)
 
 Progress = Callable[[str, dict[str, Any]], None]
 """Called with the name of an event and its figures: one line of the log of a job that takes minutes."""
@@ -100,6 +108,12 @@ class Ledger(Protocol):
         Returns:
             False where there is no such entry or it says more already.
         """
+
+    def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
+        """The team's order, and the counts of what `settle` noted."""
+
+    def give_order(self, campaign: str, order: MailingOrder, at: str) -> None:
+        """Pause or stop a campaign's mailing while it runs, or let it go on."""
 
     def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
         """The entries of these users, those that have one."""

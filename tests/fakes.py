@@ -2,6 +2,7 @@
 
 import hashlib
 import threading
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,7 +10,16 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from shortlist.contracts.manifests import Output
-from shortlist.contracts.records import SETTLES, CurrentRun, Delivery, DeliveryState, RunRecord, StoredLists
+from shortlist.contracts.records import (
+    SETTLES,
+    CurrentRun,
+    Delivery,
+    DeliveryState,
+    MailingOrder,
+    MailingState,
+    RunRecord,
+    StoredLists,
+)
 from shortlist.errors import MissingObjectError, PublishError
 from shortlist.ports import OutgoingMessage, SendQuota, StoredObject
 
@@ -126,6 +136,8 @@ class MemoryLedger:
         self._lock = threading.Lock()
         self.deliveries: dict[tuple[str, str], Delivery] = {}
         self.addresses: dict[str, Delivery] = {}
+        self.orders: dict[str, MailingOrder] = {}
+        self.events: dict[str, Counter[str]] = {}
 
     def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
         with self._lock:
@@ -155,7 +167,22 @@ class MemoryLedger:
         if standing is None or standing.state not in SETTLES[state]:
             return False
         self.deliveries[campaign_run, user_id] = replace(standing, state=state, detail=detail)
+        events = self.events.setdefault(campaign_run, Counter())
+        events[state] += 1
+        events[standing.state] -= 1
         return True
+
+    def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
+        events = self.events.get(campaign_run, Counter())
+        return MailingState(
+            order=self.orders.get(campaign, "go"),
+            delivered=events["delivered"],
+            bounced=events["bounced"],
+            complained=events["complained"],
+        )
+
+    def give_order(self, campaign: str, order: MailingOrder, at: str) -> None:
+        self.orders[campaign] = order
 
     def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
         found = ((user_id, self.deliveries.get((campaign_run, user_id))) for user_id in user_ids)

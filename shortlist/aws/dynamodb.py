@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
+from shortlist.contracts.records import EXPIRES_AT
 from shortlist.errors import TransientError
 
 Row = dict[str, str]
@@ -24,14 +25,15 @@ _BATCH: Final = 100
 _ATTEMPTS: Final = 8
 
 
-def item_of(row: Mapping[str, str], expires_at: int) -> dict[str, dict[str, str]]:
-    """A row of strings as DynamoDB wants it, with the epoch second after which it may be deleted."""
-    return {**{name: {"S": value} for name, value in row.items()}, "expires_at": {"N": str(expires_at)}}
+def item_of(row: Mapping[str, str], expires_at: int = 0) -> dict[str, dict[str, str]]:
+    """A row of strings as DynamoDB wants it, with the epoch second after which it may be deleted; 0: never."""
+    expiry = {EXPIRES_AT: {"N": str(expires_at)}} if expires_at else {}
+    return {**{name: {"S": value} for name, value in row.items()}, **expiry}
 
 
 def row_of(item: Mapping[str, Mapping[str, Any]]) -> Row:
-    """The string attributes of an item."""
-    return {name: value["S"] for name, value in item.items() if "S" in value}
+    """The string attributes of an item, and its numbers as they are written."""
+    return {name: value.get("S", value.get("N", "")) for name, value in item.items() if value.keys() & {"S", "N"}}
 
 
 def read_rows(client: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Iterator[Row]:

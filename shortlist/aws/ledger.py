@@ -1,7 +1,9 @@
-"""Ledger over DynamoDB: conditional writes decide who may send. Two kinds of items live in the table:
+"""Ledger over DynamoDB: conditional writes decide who may send. The kinds of items in the table:
 
-campaign_run = "weekly-picks#<run>", user_id         an entry, see contracts.records.Delivery
-campaign_run = "@<address hash>",    user_id = "@"   who was last mailed at an address, by which run, when
+campaign_run = "weekly-picks#<run>",         user_id         an entry, see contracts.records.Delivery
+campaign_run = "@<address hash>",            user_id = "@"   who was last mailed at an address, by which run, when
+campaign_run = "@events#weekly-picks#<run>", user_id = "@"   how many messages of the run bounced and so on
+campaign_run = "@order#weekly-picks",        user_id = "@"   the team's order: go, pause, stop
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +14,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.dynamodb import code_of, item_of, pause, read_rows, row_of, translated
-from shortlist.contracts.records import SETTLES, Delivery, DeliveryState
+from shortlist.contracts.records import SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
 from shortlist.errors import TransientError
 
 DAY_S: Final = 86_400
@@ -77,19 +79,37 @@ class DynamoLedger:
     def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
         before = {f":s{number}": {"S": value} for number, value in enumerate(SETTLES[state])}
         try:
-            self._client.update_item(
+            answer = self._client.update_item(
                 TableName=self._table,
                 Key={"campaign_run": {"S": campaign_run}, "user_id": {"S": user_id}},
                 UpdateExpression="SET #state = :state, detail = :detail",
                 ConditionExpression=f"#state IN ({', '.join(before)})",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues={":state": {"S": state}, ":detail": {"S": detail}, **before},
+                ReturnValues="ALL_OLD",
             )
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise translated(error, self._table) from error
             return False
+        old = msgspec.convert(row_of(answer["Attributes"]), Delivery)
+        self._count(old, state)
         return True
+
+    def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
+        keys = [_key(f"@order#{campaign}"), _key(f"@events#{campaign_run}")]
+        rows = {row["campaign_run"]: row for row in read_rows(self._client, self._table, keys)}
+        order = rows.get(f"@order#{campaign}", {}).get("order", "go")
+        counts = rows.get(f"@events#{campaign_run}", {})
+        known = {name: counts.get(name, "0") for name in ("delivered", "bounced", "complained")}
+        return msgspec.convert({"order": order} | known, MailingState, strict=False)
+
+    def give_order(self, campaign: str, order: MailingOrder, at: str) -> None:
+        row = {**_key(f"@order#{campaign}"), "order": order, "at": at}
+        try:
+            self._client.put_item(TableName=self._table, Item=item_of(row))
+        except ClientError as error:
+            raise translated(error, self._table) from error
 
     def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
         keys = [{"campaign_run": campaign_run, "user_id": user_id} for user_id in user_ids]
@@ -110,6 +130,24 @@ class DynamoLedger:
         except ClientError as error:
             raise translated(error, self._table) from error
 
+    def _count(self, old: Delivery, state: DeliveryState) -> None:
+        """Move a message from what was known of it to what is. Killed before this, one message is not counted."""
+        expires_at = _epoch(old.claimed_at) + ENTRY_DAYS * DAY_S
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={name: {"S": value} for name, value in _key(f"@events#{old.campaign_run}").items()},
+                UpdateExpression="SET expires_at = :expires ADD #new :one, #old :minus",
+                ExpressionAttributeNames={"#new": state, "#old": old.state},
+                ExpressionAttributeValues={
+                    ":expires": {"N": str(expires_at)},
+                    ":one": {"N": "1"},
+                    ":minus": {"N": "-1"},
+                },
+            )
+        except ClientError as error:
+            raise translated(error, self._table) from error
+
     def _entry_claim(self, delivery: Delivery) -> dict[str, Any]:
         return {
             "TableName": self._table,
@@ -121,8 +159,7 @@ class DynamoLedger:
 
     def _address_claim(self, delivery: Delivery, address_hash: str, since: str) -> dict[str, Any]:
         row = {
-            "campaign_run": f"@{address_hash}",
-            "user_id": "@",
+            **_key(f"@{address_hash}"),
             "mailed_run": delivery.campaign_run,
             "mailed_user": delivery.user_id,
             "claimed_at": delivery.claimed_at,
@@ -142,7 +179,7 @@ class DynamoLedger:
         """What refused the claim; None where it is gone already."""
         if entry:
             return self.find(delivery.campaign_run, [delivery.user_id]).get(delivery.user_id)
-        for row in read_rows(self._client, self._table, [{"campaign_run": f"@{address_hash}", "user_id": "@"}]):
+        for row in read_rows(self._client, self._table, [_key(f"@{address_hash}")]):
             return Delivery(
                 campaign_run=row["mailed_run"],
                 user_id=row["mailed_user"],
@@ -151,6 +188,11 @@ class DynamoLedger:
                 claimed_by="",
             )
         return None
+
+
+def _key(partition: str) -> dict[str, str]:
+    """Of an item that is no user's entry."""
+    return {"campaign_run": partition, "user_id": "@"}
 
 
 def _item(delivery: Delivery) -> dict[str, dict[str, str]]:

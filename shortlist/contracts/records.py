@@ -112,6 +112,21 @@ class Failure(msgspec.Struct, frozen=True):
     execution: str = ""
 
 
+MailingOrder = Literal["go", "pause", "stop"]
+
+
+class MailingState(msgspec.Struct, frozen=True, kw_only=True):
+    """What a sender asks before it goes on: the team's order for the campaign, and what became of the run's messages.
+
+    The counts are of messages, each by the worst that is known of it, as the mail service's events say.
+    """
+
+    order: MailingOrder = "go"
+    delivered: int = 0
+    bounced: int = 0
+    complained: int = 0
+
+
 def campaign_run(campaign: str, run_id: str) -> str:
     """Partition key of the ledger."""
     return f"{campaign}#{run_id}"

@@ -34,12 +34,19 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         sent: accepted by the mail service, in whichever attempt of the shard.
-        suppressed: unsubscribed, bounced or complained before.
+        already_sent: of those sent, by earlier attempts.
+        suppressed: not to be mailed; by cause: unsubscribed, bounced, complained, same_address (another user of this
+            run has it), mailed_recently (by another run, within the campaign's min_days_between).
         rejected: refused by the mail service for good.
         in_doubt: claimed by an attempt that ended without an answer; not mailed again.
+        without_list: had no item on the list that is mailed.
     """
 
     sent: int
     suppressed: int
     rejected: int = 0
     in_doubt: int = 0
+    recipients: int = 0
+    already_sent: int = 0
+    without_list: int = 0
+    suppressed_by_cause: dict[str, int] = {}

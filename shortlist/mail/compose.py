@@ -36,7 +36,7 @@ class Composer:
     def __init__(self, campaign: Campaign, *, run_id: str, as_of: datetime, unsubscribe_url: str, keys: Keys) -> None:
         if campaign.mail is None:
             raise ContractError(f"campaign {campaign.name} has no `mail`, so there is no message to compose.")
-        self._mail: Mail = campaign.mail
+        self.mail: Mail = campaign.mail
         self._campaign = campaign.name
         self._run_id = run_id
         self._as_of = as_of
@@ -54,26 +54,26 @@ class Composer:
             MessageRejectedError: the recipient's address cannot be mailed.
         """
         address = normalised(recipient.email)
-        language = language_of(recipient.locale, self._mail.default_locale)
-        cards = tuple(self._card(item, recipient.locale) for item in items[: self._mail.items])
+        language = language_of(recipient.locale, self.mail.default_locale)
+        cards = tuple(self._card(item, recipient.locale) for item in items[: self.mail.items])
         subscription = Subscription(self._campaign, recipient.user_id, address_hash(address))
         link = f"{self._endpoint}?t={sign(subscription, self._keys)}&l={language}"
         while True:
             page = self._page(recipient, cards, language, link)
-            body = render(self._mail.template, page)
+            body = render(self.mail.template, page)
             raw = mime(self._envelope(recipient, address, page), body)
             if len(raw) <= CLIP_BYTES or len(cards) <= 1:
                 break
             cards = cards[: max(1, min(len(cards) - 1, len(cards) * CLIP_BYTES // len(raw)))]
         return OutgoingMessage(
-            sender=mailbox(self._mail.sender_name, self._sender).replace("\r\n", ""),
+            sender=mailbox(self.mail.sender_name, self._sender).replace("\r\n", ""),
             recipient=address,
             mime=raw,
             tags=tags(self._campaign, self._run_id, recipient.user_id),
         )
 
     def _card(self, item: ListedItem, locale: str) -> Card:
-        mail = self._mail
+        mail = self.mail
         currency = currency_code(item.currency, mail.currency)
         return Card(
             title=line(item.title) or line(item.item_id),
@@ -86,7 +86,7 @@ class Composer:
         )
 
     def _page(self, recipient: Recipient, cards: tuple[Card, ...], language: str, link: str) -> Page:
-        mail, said = self._mail, words(language)
+        mail, said = self.mail, words(language)
         first_name = line(recipient.first_name, 40)
         shop = line(mail.shop_name or mail.sender_name) or self._sender.partition("@")[2]
         message = said.message
@@ -107,9 +107,9 @@ class Composer:
         )
 
     def _subject(self, first_name: str, cards: tuple[Card, ...], language: str, said: Words) -> str:
-        if self._mail.subject:
+        if self.mail.subject:
             titles = tuple(card.title for card in cards)
-            return render_subject(self._mail.subject, first_name=first_name, items=titles, locale=language)
+            return render_subject(self.mail.subject, first_name=first_name, items=titles, locale=language)
         own = said.message.subject_named if first_name else said.message.subject
         return line(own.format(first_name=first_name), SUBJECT_LIMIT)
 
@@ -117,7 +117,7 @@ class Composer:
         unique = hashlib.sha256(f"{self._campaign}\0{self._run_id}\0{recipient.user_id}".encode()).hexdigest()
         return Envelope(
             sender=self._sender,
-            sender_name=self._mail.sender_name,
+            sender_name=self.mail.sender_name,
             reply_to=self._reply_to,
             recipient=address,
             subject=page.subject or page.shop,

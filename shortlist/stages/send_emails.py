@@ -5,31 +5,33 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from shortlist.config import Campaign
 from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
-from shortlist.contracts.lists import ListedItem, Recipient, UserLists
+from shortlist.contracts.lists import ListedItem, Recipient
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import Run
 from shortlist.contracts.records import Delivery, campaign_run
 from shortlist.contracts.stages import SEND_CONCURRENCY
-from shortlist.errors import ContractError, MessageRejectedError
+from shortlist.contracts.summaries import SendEmailsSummary
+from shortlist.errors import MessageRejectedError
+from shortlist.mail import conduct
 from shortlist.mail.address import address_hash
 from shortlist.mail.compose import Composer
 from shortlist.mail.delivery import Courier, Outcome, outcome_of
 from shortlist.mail.pace import Pace
+from shortlist.mail.shard import lists_of, recipients_of
 from shortlist.mail.token import Keys
 from shortlist.ports import Clock, Ledger, MailTransport, ObjectStore, Suppressions
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 
-SUPPRESSION_BATCH: Final = 25
-"""Recipients whose suppression is looked up at once: few, so that the answer is seconds old when they are mailed."""
+BATCH: Final = 25
+"""Recipients before whom suppressions and the team's orders are looked up: few, so that the answers are seconds old."""
 SETTLE_PAUSES_S: Final = (1.0, 2.0, 4.0)
 """How long a shard waits for another attempt's messages that are on their way."""
-CAUSES: Final = ("unsubscribed", "bounced", "complained", "same_address", "mailed_recently")
 
 
 def send_emails(
@@ -60,7 +62,8 @@ def send_emails(
         The manifest, whose summary is a `SendEmailsSummary`, and whether there was nothing to do.
 
     Raises:
-        OutOfTimeError, TransientError, DailyQuotaError: call again, it goes on where it stopped.
+        OutOfTimeError, TransientError, DailyQuotaError, MailingPausedError: call again, it goes on where it stopped.
+        MailingStoppedError: nobody else is mailed until somebody has decided so.
         ContractError: the campaign or the mail service is not set up for sending.
     """
     shard = shard_of(key)
@@ -73,13 +76,15 @@ def send_emails(
         keys=keys,
     )
     raw = store.read(key)
+    partition = campaign_run(run.campaign, run.run_id)
 
     def work() -> Work:
-        recipients = _recipients(raw, key)
-        lists = _lists(RunKeys(run.run_id).topx(user_shard_of(shard)), campaign, recipients, store)
+        recipients = recipients_of(raw, key)
+        topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
+        lists = lists_of(topx, campaign.lists[0], {recipient.user_id for recipient in recipients})
         pace = Pace(transport, clock, 1 / concurrency)
         courier = Courier(
-            campaign_run=campaign_run(run.campaign, run.run_id),
+            campaign_run=partition,
             attempt=attempt,
             since=_since(campaign, clock),
             ledger=ledger,
@@ -88,13 +93,19 @@ def send_emails(
             pace=pace,
             remaining_s=remaining_s,
         )
-        mailing = _Mailing(courier, composer, ledger, suppressions, campaign_run(run.campaign, run.run_id))
+
+        def check() -> None:
+            courier.check_time()
+            conduct.check(run.campaign, composer.mail, ledger.mailing_state(run.campaign, partition))
+
+        mailing = _Mailing(courier, composer, ledger, suppressions, partition, check)
         mailing.mail(recipients, lists, senders=pace.senders())
         mailing.look_again(clock)
         outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
         outcomes_key = RunKeys(run.run_id).outcomes(shard)
         body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
-        return Work({outcomes_key: store.write(outcomes_key, body)}, _summary(outcomes, mailing.already_sent))
+        summary = _summary(outcomes, mailing.already_sent)
+        return Work({outcomes_key: store.write(outcomes_key, body)}, msgspec.to_builtins(summary))
 
     ranked = read_manifest(run.run_id, "Rank", store=store, shard=user_shard_of(shard))
     inputs = {
@@ -107,16 +118,23 @@ def send_emails(
 
 
 class _Mailing:
-    """The state of one pass over a shard: what is known of each recipient so far."""
+    """The state of one pass over a shard: what is known of each recipient so far. `check` raises to end it."""
 
     def __init__(
-        self, courier: Courier, composer: Composer, ledger: Ledger, suppressions: Suppressions, partition: str
+        self,
+        courier: Courier,
+        composer: Composer,
+        ledger: Ledger,
+        suppressions: Suppressions,
+        partition: str,
+        check: Callable[[], None],
     ) -> None:
         self._courier = courier
         self._composer = composer
         self._ledger = ledger
         self._suppressions = suppressions
         self._partition = partition
+        self._check = check
         self.outcomes: dict[str, Outcome] = {}
         self.already_sent = 0
 
@@ -127,8 +145,8 @@ class _Mailing:
                 self.outcomes[user_id] = outcome_of(entry)
         self.already_sent = sum(outcome.outcome == "sent" for outcome in self.outcomes.values())
         left = [recipient for recipient in recipients if recipient.user_id not in self.outcomes]
-        for batch in _batches(left, SUPPRESSION_BATCH):
-            self._courier.check_time()
+        for batch in _batches(left, BATCH):
+            self._check()
             self._mail_batch(batch, lists, senders)
 
     def look_again(self, clock: Clock) -> None:
@@ -175,34 +193,6 @@ class _Mailing:
         return dict(self._ledger.find(self._partition, user_ids)) if user_ids else {}
 
 
-def _recipients(raw: bytes, key: str) -> list[Recipient]:
-    try:
-        recipients: list[Recipient] = msgspec.json.Decoder(Recipient).decode_lines(raw)
-    except msgspec.DecodeError as error:
-        raise ContractError(f"{key}: {error}. Re-run the run from Prepare.") from error
-    return list({recipient.user_id: recipient for recipient in recipients}.values())
-
-
-class _Owner(msgspec.Struct):
-    """The one field of a line of lists that says whether the rest is needed."""
-
-    user_id: str
-
-
-def _lists(
-    key: str, campaign: Campaign, recipients: Sequence[Recipient], store: ObjectStore
-) -> dict[str, tuple[ListedItem, ...]]:
-    """user_id -> the campaign's first list. Of the lines of other recipient shards only the user id is decoded."""
-    wanted = {recipient.user_id for recipient in recipients}
-    owner, whole = msgspec.json.Decoder(_Owner), msgspec.json.Decoder(UserLists)
-    found: dict[str, tuple[ListedItem, ...]] = {}
-    for line in store.read(key).split(b"\n"):
-        if line and owner.decode(line).user_id in wanted:
-            lists = whole.decode(line)
-            found[lists.user_id] = lists.lists.get(campaign.lists[0], ())
-    return found
-
-
 def _since(campaign: Campaign, clock: Clock) -> str:
     days = campaign.mail.min_days_between if campaign.mail else 0.0
     return (clock.now() - timedelta(days=days)).isoformat(timespec="milliseconds")
@@ -220,19 +210,19 @@ def _hash_or_empty(email: str) -> str:
         return ""
 
 
-def _summary(outcomes: Sequence[Outcome], already_sent: int) -> dict[str, Any]:
+def _summary(outcomes: Sequence[Outcome], already_sent: int) -> SendEmailsSummary:
     kinds = Counter(outcome.outcome for outcome in outcomes)
     causes = Counter(outcome.detail for outcome in outcomes if outcome.outcome == "suppressed")
-    return {
-        "recipients": len(outcomes),
-        "sent": kinds["sent"],
-        "already_sent": already_sent,
-        "suppressed": kinds["suppressed"],
-        "rejected": kinds["rejected"],
-        "in_doubt": kinds["in_doubt"],
-        "without_list": kinds["without_list"],
-        **{f"suppressed_{cause}": causes[cause] for cause in CAUSES},
-    }
+    return SendEmailsSummary(
+        recipients=len(outcomes),
+        sent=kinds["sent"],
+        already_sent=already_sent,
+        suppressed=kinds["suppressed"],
+        rejected=kinds["rejected"],
+        in_doubt=kinds["in_doubt"],
+        without_list=kinds["without_list"],
+        suppressed_by_cause=dict(sorted(causes.items())),
+    )
 
 
 def _is_settled(manifest: Manifest) -> bool:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from shortlist.aws.ledger import DynamoLedger
 from shortlist.aws.suppressions import DynamoSuppressions
-from shortlist.contracts.records import DELIVERIES_KEY, SUPPRESSIONS_KEY, Delivery, DeliveryState
+from shortlist.contracts.records import DELIVERIES_KEY, SUPPRESSIONS_KEY, Delivery, DeliveryState, MailingState
 from shortlist.ports import Ledger, Suppressions
 from tests.fakes import MemoryLedger, MemorySuppressions
 
@@ -156,6 +156,27 @@ def test_a_late_record_does_not_undo_an_event(ledger: Ledger) -> None:
 def test_an_event_about_an_unknown_message_changes_nothing(ledger: Ledger) -> None:
     assert ledger.settle(RUN, "nobody", "delivered", "") is False
     assert list(ledger.entries(RUN)) == []
+
+
+def test_events_are_counted_by_the_worst_that_is_known_of_each_message(ledger: Ledger) -> None:
+    for user_id in ("ann", "bob", "cyd"):
+        ledger.claim(claimed(user_id), address_hash=user_id, since=NOON)
+    for user_id, state in [("ann", "sent"), ("ann", "delivered"), ("ann", "delivered"), ("bob", "delivered"),
+                           ("bob", "complained"), ("cyd", "bounced"), ("nobody", "bounced")]:  # fmt: skip
+        ledger.settle(RUN, user_id, state, "")
+
+    state = ledger.mailing_state("weekly-picks", RUN)
+
+    assert state == MailingState(order="go", delivered=1, bounced=1, complained=1)
+    assert ledger.mailing_state("weekly-picks", "weekly-picks#r2") == MailingState()
+
+
+def test_the_last_order_of_a_campaign_counts(ledger: Ledger) -> None:
+    ledger.give_order("weekly-picks", "stop", NOON)
+    ledger.give_order("weekly-picks", "pause", LATER)
+
+    assert ledger.mailing_state("weekly-picks", RUN).order == "pause"
+    assert ledger.mailing_state("other", "other#r1").order == "go"
 
 
 def test_entries_of_a_run_come_in_the_order_of_the_users(ledger: Ledger) -> None:

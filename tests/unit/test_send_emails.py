@@ -8,8 +8,15 @@ import msgspec
 import pytest
 
 from shortlist.config import Campaign
-from shortlist.contracts.records import Delivery
-from shortlist.errors import ContractError, DailyQuotaError, OutOfTimeError, TransientError
+from shortlist.contracts.records import Delivery, MailingState
+from shortlist.errors import (
+    ContractError,
+    DailyQuotaError,
+    MailingPausedError,
+    MailingStoppedError,
+    OutOfTimeError,
+    TransientError,
+)
 from shortlist.mail.address import address_hash
 from shortlist.ports import OutgoingMessage, SendQuota
 from tests.fakes import MemoryLedger, MemoryTransport
@@ -81,7 +88,8 @@ def test_the_suppressed_are_not_mailed_and_counted_by_cause(cause: str) -> None:
     manifest, _ = mailing.send()
 
     assert mailing.deliveries() == {"user0@example.com": 1, "user2@example.com": 1}
-    assert manifest.summary["suppressed"] == manifest.summary[f"suppressed_{cause}"] == 1
+    assert manifest.summary["suppressed"] == 1
+    assert manifest.summary["suppressed_by_cause"] == {cause: 1}
     assert mailing.outcomes()["user-00001"] == "suppressed"
 
 
@@ -106,7 +114,7 @@ def test_two_users_of_one_address_get_one_message() -> None:
     manifest, _ = mailing.send()
 
     assert mailing.deliveries() == {"both@example.com": 1}
-    assert manifest.summary["suppressed_same_address"] == 1
+    assert manifest.summary["suppressed_by_cause"] == {"same_address": 1}
 
 
 def test_a_second_run_within_the_pause_mails_nobody_a_second_time() -> None:
@@ -117,7 +125,7 @@ def test_a_second_run_within_the_pause_mails_nobody_a_second_time() -> None:
     manifest, _ = other.send()
 
     assert other.deliveries() == {"user3@example.com": 1}
-    assert manifest.summary["suppressed_mailed_recently"] == 3
+    assert manifest.summary["suppressed_by_cause"] == {"mailed_recently": 3}
 
 
 def test_an_address_that_cannot_be_mailed_is_rejected_and_named() -> None:
@@ -352,6 +360,61 @@ def test_the_daily_quota_is_respected() -> None:
         mailing.send()
 
     assert mailing.deliveries().total() == 2  # a fifth of the account's, as four other shards may be sending
+
+
+def test_a_paused_campaign_mails_nobody_until_it_may_go_on() -> None:
+    mailing = Mailing(people(3))
+    mailing.ledger.give_order("weekly-picks", "pause", "2026-01-05")
+    with pytest.raises(MailingPausedError, match="mailing go weekly-picks"):
+        mailing.send()
+    sent_while_paused = mailing.deliveries().total()
+    mailing.ledger.give_order("weekly-picks", "go", "2026-01-05")
+
+    manifest, _ = mailing.send()
+
+    assert sent_while_paused == 0
+    assert manifest.summary["sent"] == 3
+
+
+def test_a_campaign_is_stopped_while_it_is_being_sent() -> None:
+    mailing = Mailing(people(60))
+
+    class StoppedMeanwhile(MemoryTransport):
+        def send(self, message: OutgoingMessage) -> str:
+            mailing.ledger.give_order("weekly-picks", "stop", "2026-01-05")
+            return super().send(message)
+
+    mailing.transport = StoppedMeanwhile(max_per_second=ONE_SENDER)
+
+    with pytest.raises(MailingStoppedError, match="was stopped"):
+        mailing.send()
+
+    assert mailing.deliveries().total() == 25  # one batch: the order is looked up before each
+
+
+@pytest.mark.parametrize(
+    ("state", "stops"),
+    [
+        (MailingState(), False),
+        (MailingState(delivered=0, bounced=9), False),
+        (MailingState(delivered=190, bounced=10), False),
+        (MailingState(delivered=189, bounced=10), True),
+        (MailingState(delivered=100, complained=2), False),
+        (MailingState(delivered=2_997, complained=3), False),
+        (MailingState(delivered=2_996, complained=3), True),
+    ],
+)
+def test_a_mailing_stops_itself_above_its_share_of_bounces_or_complaints(state: MailingState, stops: bool) -> None:
+    mailing = Mailing(people(3))
+    mailing.ledger.mailing_state = lambda campaign, campaign_run: state
+
+    if stops:
+        with pytest.raises(MailingStoppedError, match="stopped itself"):
+            mailing.send()
+    else:
+        mailing.send()
+
+    assert mailing.deliveries().total() == (0 if stops else 3)
 
 
 def test_two_executions_at_once_share_the_work() -> None:
