@@ -1,5 +1,6 @@
 """What a deployment may choose, and what happens when it chooses something that cannot be."""
 
+import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from cdk.application import read_campaigns
 from cdk.mail import identities_of
-from cdk.settings import AWS, Settings, check_fargate_size
+from cdk.settings import AWS, ROOT, Settings, check_fargate_size
 from shortlist.config import Campaign, Input, Mail
 
 
@@ -102,3 +103,15 @@ def test_context_and_campaigns_reach_the_template(synthesise_stack: Callable[...
     }
     assert "Shortlist-MissedRun" not in text, "no campaign has a schedule, so no run can be missed"
     assert {"DkimRecord1", "DkimRecord2", "DkimRecord3"} <= set(template["Outputs"])
+
+
+def test_every_context_key_and_every_output_is_documented(template: dict[str, Any]) -> None:
+    page = (ROOT / "docs" / "deploy.md").read_text()
+
+    keys = [field.name for field in dataclasses.fields(Settings)]
+    alarms = [
+        r["Properties"]["AlarmName"] for r in template["Resources"].values() if r["Type"] == "AWS::CloudWatch::Alarm"
+    ]
+
+    words = [*keys, *template["Outputs"], *(name.removeprefix("Shortlist-") for name in alarms)]
+    assert [word for word in words if f"`{word}`" not in page] == []
