@@ -21,6 +21,13 @@ CURES: Final = {
     "MessageRejectedError": "Verify the sender in SES and check that the account is out of the sandbox, then resume.",
     "DailyQuotaError": "The mail account has sent all it may in 24 hours. Resume tomorrow, or ask SES for a higher "
     "quota; nobody is mailed twice.",
+    "MailingPausedError": "The mailing stayed paused for three days. `shortlist mailing go CAMPAIGN`, then resume.",
+    "MailingStoppedError": "Nobody else is mailed until somebody has decided so: find out why messages bounced or were "
+    "complained about, then do what the sentence says and resume.",
+    "MailingPausedError": "The campaign is still paused, after days of waiting. Let it go on, then resume; nobody is "
+    "mailed twice.",
+    "MailingStoppedError": "Mailing was stopped by the team, or by too many bounces and complaints. Find out why before "
+    "you resume; the lists are published.",
     "ShortlistError": "Do what the sentence says, then resume.",
     "Sandbox.Timedout": "The function reached its time limit. Resume; if it comes back, make `shards` smaller in the "
     "campaign file.",
