@@ -109,6 +109,7 @@ def write_learned(store: MemoryStore, run: Run = RUN) -> None:
             RejectReason(table="users", reason="no user_id", rows=21, example="users.csv line 3"),
         ),
         mailable=2_100,
+        campaign_source="bucket, instead of the one deployed",
     )
     write_manifest(store, "Prepare", prepare, at_s=1, seconds=12, rss=900, run=run)
     write_manifest(store, "Train", {}, at_s=14, seconds=20, rss=1_400, run=run)
@@ -133,7 +134,12 @@ def write_finished(store: MemoryStore, run: Run = RUN, shards: int = 2) -> None:
         write_json(store, keys.topx(shard), user_lists(number))
         part = f"{shard}-000"
         store.write(keys.recipient_shard(shard, 0), b"{}\n")
-        sent = SendEmailsSummary(sent=900, suppressed=40, rejected=1, in_doubt=0)
+        sent = SendEmailsSummary(
+            sent=900,
+            suppressed=40,
+            rejected=1,
+            suppressed_by_cause={"unsubscribed": 30, "bounced": 10, "complained": 0},
+        )
         write_manifest(store, "SendEmails", sent, at_s=52, seconds=8, rss=220, shard=part, run=run)
     write_manifest(store, "Publish", {}, at_s=50, seconds=0.5, run=run)
 

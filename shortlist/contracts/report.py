@@ -96,10 +96,12 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lists_written: users whose lists are stored.
         mails_sent: accepted by the mail service, each to one recipient.
-        mails_suppressed: recipients left out: unsubscribed, bounced or complained.
+        mails_suppressed: recipients left out, counted by cause in `suppressed_by_cause`.
         mails_rejected: refused by the mail service for good.
         mails_in_doubt: handed over without an answer; not sent again.
+        mails_without_list: recipients with no item on the list that is mailed.
         mailable: users with an address who are subscribed, as the input says.
+        campaign_source: in words, where the campaign file lay.
         seconds_total: from the start of this execution to the report.
     """
 
@@ -113,7 +115,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mails_suppressed: int
     mails_rejected: int
     mails_in_doubt: int
+    mails_without_list: int
+    suppressed_by_cause: dict[str, int]
     mailable: int
+    campaign_source: str
     metrics: Metrics
     index: IndexReport
     gate: GateReport

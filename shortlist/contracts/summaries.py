@@ -21,6 +21,7 @@ class PrepareSummary(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     reject_reasons: tuple[RejectReason, ...] = ()
     mailable: int = 0  # users with a usable address who are subscribed
+    campaign_source: str = ""  # in words, where the campaign file lay
 
 
 class WriteTopXSummary(msgspec.Struct, frozen=True, kw_only=True):

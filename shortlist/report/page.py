@@ -20,9 +20,10 @@ STATUS_TITLES: Final[dict[RunStatus, str]] = {
 }
 _OUTCOMES: Final = (
     ("mails_sent", "sent", "sent"),
-    ("mails_suppressed", "suppressed", "left out: unsubscribed, bounced or complained"),
+    ("mails_suppressed", "suppressed", "left out"),
     ("mails_rejected", "rejected", "refused by the mail service"),
     ("mails_in_doubt", "in-doubt", "no answer from the mail service; not sent again"),
+    ("mails_without_list", "without-list", "nothing on the list that is mailed"),
 )
 
 

@@ -1,5 +1,6 @@
 """Manifests and metrics of a run come in, its `Report` goes out."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Final
@@ -64,7 +65,10 @@ def summarize(
         mails_suppressed=sum(shard.suppressed for shard in mailed),
         mails_rejected=sum(shard.rejected for shard in mailed),
         mails_in_doubt=sum(shard.in_doubt for shard in mailed),
+        mails_without_list=sum(shard.without_list for shard in mailed),
+        suppressed_by_cause=_causes(mailed),
         mailable=prepare.mailable,
+        campaign_source=prepare.campaign_source,
         metrics=_metrics(metrics),
         index=msgspec.convert(msgspec.to_builtins(metrics.index), IndexReport),
         gate=GateReport(publish=metrics.publish, reasons=metrics.reasons, published_run=metrics.published_run),
@@ -79,6 +83,13 @@ def start_of(run: Run, manifests: Iterable[Manifest], now: datetime) -> datetime
     if run.started_at:
         return datetime.fromisoformat(run.started_at)
     return min((datetime.fromisoformat(m.started_at) for m in manifests if m.started_at), default=now)
+
+
+def _causes(mailed: Iterable[SendEmailsSummary]) -> dict[str, int]:
+    causes: Counter[str] = Counter()
+    for shard in mailed:
+        causes.update(shard.suppressed_by_cause)
+    return {cause: count for cause, count in causes.most_common() if count}
 
 
 def _status(run: Run, campaign: Campaign, publish: bool, mailed: bool) -> RunStatus:

@@ -59,6 +59,7 @@ def test_a_finished_run_is_summed_up_over_its_shards(world):
         "rejected": 311,
     }
     assert (written.lists_written, written.mails_sent, written.mails_suppressed) == (2_001, 1_800, 80)
+    assert written.suppressed_by_cause == {"unsubscribed": 60, "bounced": 20}
     assert [reason.rows for reason in written.reject_reasons] == [290, 21]
 
 
