@@ -15,6 +15,7 @@ from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.commands import execute, look
 from shortlist.commands.embedded import EmbeddedServer
+from shortlist.commands.mailing import mailing_command, preview_command
 from shortlist.commands.target import Target, TargetName, connect, target_option
 from shortlist.commands.upload import read_campaign, upload
 from shortlist.commands.view import list_table, runs_table
@@ -178,6 +179,10 @@ def local(port: int, stop: bool, status: bool) -> int:
         highlight=False,
     )
     return 0
+
+
+cli.add_command(preview_command)
+cli.add_command(mailing_command)
 
 
 @cli.command()
