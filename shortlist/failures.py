@@ -24,10 +24,6 @@ CURES: Final = {
     "MailingPausedError": "The mailing stayed paused for three days. `shortlist mailing go CAMPAIGN`, then resume.",
     "MailingStoppedError": "Nobody else is mailed until somebody has decided so: find out why messages bounced or were "
     "complained about, then do what the sentence says and resume.",
-    "MailingPausedError": "The campaign is still paused, after days of waiting. Let it go on, then resume; nobody is "
-    "mailed twice.",
-    "MailingStoppedError": "Mailing was stopped by the team, or by too many bounces and complaints. Find out why before "
-    "you resume; the lists are published.",
     "ShortlistError": "Do what the sentence says, then resume.",
     "Sandbox.Timedout": "The function reached its time limit. Resume; if it comes back, make `shards` smaller in the "
     "campaign file.",
