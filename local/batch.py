@@ -19,6 +19,7 @@ from moto.batch.responses import BatchResponse
 from local.batch_container import CannotStartError, check_fargate_size, make_container
 from local.batch_job import ENDED, WAITING, Job, now_ms, wants_retry
 from local.batch_process import NOT_STARTED, RECLAIMED, Attempt, ContainerProcess
+from local.iam.guard import may_assume
 from local.logs import put_lines
 from local.records import Invocation, Principal
 from local.server import EmbeddedAws
@@ -249,4 +250,8 @@ class BatchJobs:
 
     def _principal(self, job: Job) -> Principal | None:
         role = job.definition.container_properties.get("jobRoleArn")
-        return self._aws.assume(role, f"job:{job.name}") if role else None
+        if not role:
+            return None
+        if not may_assume(self._aws, role, "ecs-tasks.amazonaws.com"):
+            raise CannotStartError(f"ECS was unable to assume the role '{role}' that was provided for this task.")
+        return self._aws.assume(role, f"job:{job.name}")

@@ -26,9 +26,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from moto.awslambda.models import LambdaFunction, lambda_backends
+from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 from moto.core.exceptions import JsonRESTError
 
+from local.iam.guard import may_assume
 from local.lambda_process import Answer, FunctionSpec, LambdaProcess
 from local.logs import put_lines
 from local.records import Invocation
@@ -74,6 +75,15 @@ def install(aws: EmbeddedAws) -> None:
         before_update(self, changes)
         return configuration(self)
 
+    before_create = LambdaBackend.create_function
+
+    def create(self: Any, spec: dict[str, Any]) -> Any:
+        if not may_assume(aws, spec["Role"], "lambda.amazonaws.com"):
+            message = "The role defined for the function cannot be assumed by Lambda."
+            raise _refusal(400, "InvalidParameterValueException", message)
+        return before_create(self, spec)
+
+    aws.replace(LambdaBackend, "create_function", create)
     aws.replace(LambdaFunction, "__init__", init)
     aws.replace(LambdaFunction, "get_configuration", configuration)
     aws.replace(LambdaFunction, "update_configuration", update)

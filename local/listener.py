@@ -142,6 +142,7 @@ def _read_request(stream: IO[bytes], connection: socket.socket, port: int) -> En
         "wsgi.multithread": True,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
+        "embedded.connection": connection,
         _PRESERVED_NAMES: {},
     }
     _read_headers(stream, environ)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import select
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -36,6 +38,15 @@ class AwsRequest:
         content: bytes = stream.read()
         stream.seek(0)
         return content
+
+    def abandoned(self) -> bool:
+        """The caller has closed its connection."""
+        connection: socket.socket = self.environ["embedded.connection"]
+        readable, _, _ = select.select([connection], [], [], 0)
+        try:
+            return bool(readable) and not connection.recv(1, socket.MSG_PEEK)
+        except OSError:
+            return True
 
     @cached_property
     def operation(self) -> str:
