@@ -83,18 +83,14 @@ def count_buyers(
     )
 
 
-def rank_popular(popular: Popular, segment: Int32Array, position: Int32Array, k: int) -> tuple[Ranking, Int32Array]:
-    """The popular items of each user: the segment's own, then everybody's.
+def rank_popular(popular: Popular, segment: Int32Array, position: Int32Array, k: int) -> Ranking:
+    """The popular items of each user: the segment's own, then everybody's. Place p (from 0) has the score −p.
 
     Args:
         segment: int32 (n_users,).
         position: int32 (n_items,), position of an item row in the ranking's matrix, −1 where it may not be listed.
-
-    Returns:
-        The ranking, the score of place p (from 0) being −p; int32 (n_users,), how many places are the segment's own.
     """
-    ranking = Ranking(np.full((len(segment), k), -1, np.int32), np.full((len(segment), k), -np.inf))
-    own = np.zeros(len(segment), np.int32)
+    ranking = Ranking.empty(len(segment), k)
     everybody = position[popular.everybody]
     everybody = everybody[everybody >= 0]
     for number in np.unique(segment).tolist():
@@ -104,5 +100,4 @@ def rank_popular(popular: Popular, segment: Int32Array, position: Int32Array, k:
         users = np.flatnonzero(segment == number)
         ranking.items[users, : len(items)] = items
         ranking.scores[users, : len(items)] = -np.arange(len(items))
-        own[users] = len(first)
-    return ranking, own
+    return ranking

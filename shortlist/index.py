@@ -12,7 +12,7 @@ import faiss
 import numpy as np
 
 from shortlist.config import Index
-from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
+from shortlist.contracts.arrays import Float32Array, Int32Array
 from shortlist.contracts.metrics import IndexMetrics
 from shortlist.errors import ContractError
 from shortlist.topx import Ranking, Seen, rank_unseen, ranked, score_pairs
@@ -42,15 +42,20 @@ class ItemIndex:
     exact: bool
 
     @classmethod
-    def open(cls, path: Path, vectors: Float32Array) -> "ItemIndex":
-        """Map a stored index into memory; an exact one brings its own copy of `vectors`, which is used instead."""
+    def open(cls, path: Path, items: Float32Array, item_rows: Int32Array) -> "ItemIndex":
+        """Map a stored index into memory.
+
+        Args:
+            items: float32 (n_all_items, d), the item latent matrix. An exact index brings the rows along.
+            item_rows: int32 (n_items,), which of its rows are in the index.
+        """
         knn = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
-        if knn.ntotal != len(vectors):
-            raise ContractError(f"{path} holds {knn.ntotal} items, expected {len(vectors)}. Re-run from BuildIndex.")
-        exact = isinstance(knn, faiss.IndexFlat)
+        if knn.ntotal != len(item_rows):
+            raise ContractError(f"{path} holds {knn.ntotal} items, expected {len(item_rows)}. Re-run from BuildIndex.")
         if isinstance(knn, faiss.IndexFlat) and knn.ntotal:
             vectors = faiss.rev_swig_ptr(knn.get_xb(), knn.ntotal * knn.d).reshape(knn.ntotal, knn.d)
-        return cls(vectors, knn, exact)
+            return cls(vectors, knn, exact=True)
+        return cls(items[item_rows], knn, exact=isinstance(knn, faiss.IndexFlat))
 
     def rank_unseen(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
         """Each user's k best unseen items; k of them wherever that many are unseen. Scores are exact in any case."""
@@ -62,22 +67,20 @@ class ItemIndex:
         """As rank_unseen, by faiss: enough neighbours for k to be left, scored exactly, completed where short."""
         n_seen = np.diff(seen.indptr)
         fetch = np.minimum(2 ** np.ceil(np.log2(k + n_seen)).astype(np.int64), len(self.vectors))
-        ranking = Ranking(np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf))
+        ranking = Ranking.empty(len(queries), k)
         for n_neighbours in np.unique(fetch[(fetch > 0) & (fetch <= LARGEST_K)]).tolist():
             users = np.flatnonzero(fetch == n_neighbours)
-            found = self._neighbours(queries[users], seen.take(users), n_neighbours, k)
-            ranking.items[users], ranking.scores[users] = found.items, found.scores
+            ranking.put(users, self._neighbours(queries[users], seen.take(users), n_neighbours, k))
         short = np.flatnonzero((ranking.items >= 0).sum(axis=1) < np.minimum(k, len(self.vectors) - n_seen))
         if len(short):
-            found = rank_unseen(queries[short], self.vectors, seen.take(short), k)
-            ranking.items[short], ranking.scores[short] = found.items, found.scores
+            ranking.put(short, rank_unseen(queries[short], self.vectors, seen.take(short), k))
         return ranking
 
     def _neighbours(self, queries: Float32Array, seen: Seen, n_neighbours: int, k: int) -> Ranking:
         _, items = self.knn.search(queries, n_neighbours)
         users, places = np.nonzero(items >= 0)
         items = items[users, places].astype(np.int32)
-        unseen = ~_contains(seen, users, items, len(self.vectors))
+        unseen = ~seen.contains(users, items)
         users, items = users[unseen], items[unseen]
         return ranked(users, items, score_pairs(queries, self.vectors, users, items), len(queries), k)
 
@@ -191,13 +194,3 @@ def _set_effort(knn: faiss.Index, effort: int) -> bool:
             continue
         return True
     return False
-
-
-def _contains(seen: Seen, users: Int64Array, items: Int64Array, n_items: int) -> BoolArray:
-    """Whether each pair is among the seen ones."""
-    keys = seen.users() * n_items + seen.items
-    wanted = users * n_items + items
-    if not len(keys):
-        return np.zeros(len(wanted), np.bool_)
-    found: BoolArray = keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
-    return found

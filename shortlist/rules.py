@@ -51,12 +51,12 @@ def capped_lists(search: Search, n_users: int, x: int, categories: Int32Array, m
     everyone = np.arange(n_users)
     if max_per_category is None:
         return search(everyone, x)
-    lists = Ranking(np.full((n_users, x), -1, np.int32), np.full((n_users, x), -np.inf))
+    lists = Ranking.empty(n_users, x)
     users, k = everyone, WIDEN * x
     while len(users):
         candidates = search(users, k)
         taken = _walked(candidates, categories, max_per_category, x)
-        lists.items[users], lists.scores[users] = taken.items, taken.scores
+        lists.put(users, taken)
         unfinished = (taken.items[:, -1] < 0) & (candidates.items[:, -1] >= 0)
         users, k = users[unfinished], k * WIDEN
     return lists
@@ -79,7 +79,7 @@ def _walked(candidates: Ranking, categories: Int32Array, max_per_category: int, 
     kept[users, places] = (nth < max_per_category) | (codes < 0)
     position = kept.cumsum(axis=1) - 1
     users, places = np.nonzero(kept & (position < x))
-    lists = Ranking(np.full((n_users, x), -1, np.int32), np.full((n_users, x), -np.inf))
+    lists = Ranking.empty(n_users, x)
     lists.items[users, position[users, places]] = candidates.items[users, places]
     lists.scores[users, position[users, places]] = candidates.scores[users, places]
     return lists

@@ -16,7 +16,7 @@ from typing import Final
 
 import numpy as np
 
-from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from shortlist.contracts.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
 USERS_PER_TILE: Final = 128
 ITEMS_PER_TILE: Final = 131_072
@@ -40,9 +40,35 @@ class Seen:
     indptr: Int64Array
     items: Int32Array
 
+    @classmethod
+    def among(cls, indptr: Int64Array, item_rows: Int32Array, position: Int32Array) -> tuple["Seen", BoolArray]:
+        """What is left of a CSR over all items where only some are searched.
+
+        Args:
+            position: int32 (n_all_items,), position of each item row in the matrix that is searched, ascending; −1 for
+                those that are not in it.
+
+        Returns:
+            The rest, and bool (nnz,), which entries it holds.
+        """
+        items = position[item_rows]
+        kept: BoolArray = items >= 0
+        before = np.concatenate([[0], np.cumsum(kept)])
+        return cls(before[indptr].astype(np.int64), items[kept]), kept
+
     def users(self) -> Int64Array:
         """int64 (nnz,): the user of every entry."""
         return np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
+
+    def contains(self, users: Int64Array, items: Int32Array) -> BoolArray:
+        """Whether each pair is a seen one."""
+        stride = 1 + max(self.items.max(initial=0), items.max(initial=0))
+        keys = self.users() * stride + self.items
+        wanted = users * stride + items
+        if not len(keys):
+            return np.zeros(len(wanted), np.bool_)
+        found: BoolArray = keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+        return found
 
     def take(self, users: Int64Array) -> "Seen":
         """The rows of some users, in their order."""
@@ -51,6 +77,13 @@ class Seen:
         np.cumsum(counts, out=indptr[1:])
         entries = np.arange(indptr[-1]) + np.repeat(self.indptr[users] - indptr[:-1], counts)
         return Seen(indptr, self.items[entries])
+
+
+def positions(item_rows: Int32Array, n_all_items: int) -> Int32Array:
+    """int32 (n_all_items,): where each item row stands in `item_rows` (ascending), −1 where it does not."""
+    position = np.full(n_all_items, -1, np.int32)
+    position[item_rows] = np.arange(len(item_rows))
+    return position
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +98,13 @@ class Ranking:
     items: Int32Array
     scores: Float64Array
 
-    def take(self, users: Int64Array) -> "Ranking":
-        return Ranking(self.items[users], self.scores[users])
+    @classmethod
+    def empty(cls, n_users: int, k: int) -> "Ranking":
+        return cls(np.full((n_users, k), -1, np.int32), np.full((n_users, k), -np.inf))
+
+    def put(self, users: Int64Array, other: "Ranking") -> None:
+        """Replace the rows of some users."""
+        self.items[users], self.scores[users] = other.items, other.scores
 
 
 def ranked(users: Int64Array, items: Int32Array, scores: Float64Array, n_users: int, k: int) -> Ranking:
@@ -75,7 +113,7 @@ def ranked(users: Int64Array, items: Int32Array, scores: Float64Array, n_users: 
     users = users[order]
     place = np.arange(len(users)) - np.searchsorted(users, np.arange(n_users))[users]
     kept = place < k
-    ranking = Ranking(np.full((n_users, k), -1, np.int32), np.full((n_users, k), -np.inf))
+    ranking = Ranking.empty(n_users, k)
     ranking.items[users[kept], place[kept]] = items[order[kept]]
     ranking.scores[users[kept], place[kept]] = scores[order[kept]]
     return ranking
@@ -99,17 +137,6 @@ def score_pairs(queries: Float32Array, vectors: Float32Array, users: Int64Array,
     return scores
 
 
-def rank_seen(queries: Float32Array, vectors: Float32Array, seen: Seen, repeat: Float32Array, k: int) -> Ranking:
-    """Each user's k best seen items by a_u · a_i + repeat.
-
-    Args:
-        repeat: float32 (nnz,), γ·r(u,i) of every entry of `seen`.
-    """
-    users = seen.users()
-    scores = score_pairs(queries, vectors, users, seen.items) + repeat
-    return ranked(users, seen.items, scores, len(queries), k)
-
-
 def rank_unseen(
     queries: Float32Array, vectors: Float32Array, seen: Seen, k: int, *, threads: int | None = None
 ) -> Ranking:
@@ -121,13 +148,12 @@ def rank_unseen(
         seen: left out.
         threads: blocks of users at work at the same time; as many as there are cores where None.
     """
-    ranking = Ranking(np.full((len(queries), k), -1, np.int32), np.full((len(queries), k), -np.inf))
+    ranking = Ranking.empty(len(queries), k)
     largest = float(np.sqrt(np.einsum("nd,nd->n", vectors, vectors).max(initial=0.0)))
 
     def scan(start: int) -> None:
         users = np.arange(start, min(start + USERS_PER_TILE, len(queries)))
-        found = _scan_block(queries[users], vectors, largest, seen.take(users), k)
-        ranking.items[users], ranking.scores[users] = found.items, found.scores
+        ranking.put(users, _scan_block(queries[users], vectors, largest, seen.take(users), k))
 
     with ThreadPoolExecutor(threads or available_cores()) as pool:
         list(pool.map(scan, range(0, len(queries), USERS_PER_TILE)))
@@ -142,7 +168,7 @@ def available_cores() -> int:
 def _scan_block(queries: Float32Array, vectors: Float32Array, largest: float, seen: Seen, k: int) -> Ranking:
     """One block of users against all items, whose longest row has the norm `largest`."""
     n_users = len(queries)
-    best = Ranking(np.full((n_users, k), -1, np.int32), np.full((n_users, k), -np.inf))
+    best = Ranking.empty(n_users, k)
     error = _product_error(queries, largest)
     seen_users = seen.users()
     for start, stop in _tiles(len(vectors)):

@@ -35,6 +35,16 @@ def pin(run: Run, *, store: ObjectStore) -> Run:
     return msgspec.structs.replace(run, as_of=pinned.as_of)
 
 
+def pinned(run: Run, *, store: ObjectStore) -> Run:
+    """The run as its first execution fixed it, for stages after Prepare: they read it and cannot write it.
+
+    Raises:
+        MissingObjectError: no execution of the run has come as far as Prepare.
+    """
+    fixed = msgspec.json.decode(store.read(RunKeys(run.run_id).run), type=PinnedRun)
+    return msgspec.structs.replace(run, as_of=fixed.as_of)
+
+
 def _in_utc(as_of: str) -> str:
     """`2026-01-05T07:00:00.123+01:00` -> `2026-01-05T06:00:00Z`."""
     try:

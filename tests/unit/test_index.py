@@ -11,6 +11,7 @@ from shortlist.index import ItemIndex, build_index, chosen_factory, recall_again
 from shortlist.topx import Ranking, Seen, rank_unseen
 
 N_USERS, N_ITEMS, DIMS, X = 120, 3_000, 16, 10
+ALL = np.arange(N_ITEMS, dtype=np.int32)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def test_an_index_finds_what_it_promises(shop, tmp_path, factory):
 
     metrics = build(shop, path, factory)
 
-    found = ItemIndex.open(path, vectors).rank_unseen(queries, seen, X)
+    found = ItemIndex.open(path, vectors, ALL).rank_unseen(queries, seen, X)
     best = rank_unseen(queries, vectors, seen, X)
     reached = (found.items == best.items).mean()
     assert metrics.factory == factory
@@ -59,7 +60,7 @@ def test_an_index_that_misses_the_floor_or_cannot_be_trained_gives_way_to_exact_
 
     metrics = build(shop, path, factory)
 
-    opened = ItemIndex.open(path, vectors)
+    opened = ItemIndex.open(path, vectors, ALL)
     assert (metrics.factory, metrics.fell_back, metrics.recall_at_x) == ("Flat", True, 1.0)
     assert opened.exact
     assert opened.rank_unseen(queries, seen, X).items.tolist() == rank_unseen(queries, vectors, seen, X).items.tolist()
@@ -77,7 +78,7 @@ def test_lists_from_a_poor_index_are_complete_distinct_unseen_and_scored_exactly
     path = tmp_path / "items.faiss"
     build(shop, path, "PQ4x4", min_recall=0.0)
 
-    found = ItemIndex.open(path, vectors).rank_unseen(queries, seen, X)
+    found = ItemIndex.open(path, vectors, ALL).rank_unseen(queries, seen, X)
 
     for user in range(N_USERS):
         own = seen.items[seen.indptr[user] : seen.indptr[user + 1]]
@@ -95,7 +96,7 @@ def test_users_who_have_seen_too_much_are_served_by_the_exact_scan(shop, tmp_pat
     build(shop, path, "PQ4x4", min_recall=0.0)
     monkeypatch.setattr(index_module, "LARGEST_K", 64)
 
-    found = ItemIndex.open(path, vectors).rank_unseen(queries, seen, X)
+    found = ItemIndex.open(path, vectors, ALL).rank_unseen(queries, seen, X)
 
     heavy = np.diff(seen.indptr) > 64
     best = rank_unseen(queries, vectors, seen, X)
@@ -124,7 +125,7 @@ def test_an_exact_index_is_searched_in_the_stored_vectors_themselves(shop, tmp_p
     path = tmp_path / "items.faiss"
     build(shop, path, "auto")
 
-    opened = ItemIndex.open(path, np.zeros_like(vectors))
+    opened = ItemIndex.open(path, np.zeros_like(vectors), ALL)
 
     assert opened.vectors.tolist() == vectors.tolist()
 
@@ -135,7 +136,7 @@ def test_an_index_of_other_items_is_refused(shop, tmp_path):
     build(shop, path, "Flat")
 
     with pytest.raises(ContractError, match="holds 3000 items, expected 2999"):
-        ItemIndex.open(path, vectors[1:])
+        ItemIndex.open(path, vectors, ALL[1:])
 
 
 def test_a_factory_string_that_faiss_does_not_know_is_named(shop, tmp_path):
@@ -151,7 +152,7 @@ def test_nothing_may_be_listed(shop, tmp_path):
     metrics = build_index(path, vectors[:0], queries, nothing_seen, Index(), x=X, users_per_search=500)
 
     assert (metrics.recall_at_x, metrics.n_items) == (1.0, 0)
-    found = ItemIndex.open(path, vectors[:0]).rank_unseen(queries, nothing_seen, X)
+    found = ItemIndex.open(path, vectors, ALL[:0]).rank_unseen(queries, nothing_seen, X)
     assert (found.items == -1).all()
 
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from shortlist import topx
-from shortlist.topx import Ranking, Seen, merged, rank_seen, rank_unseen, ranked, score_pairs
+from shortlist.topx import Ranking, Seen, merged, positions, rank_unseen, ranked, score_pairs
 
 QUARTERS = st.integers(-8, 8).map(lambda n: np.float32(n / 4))
 """Sums of their products are exact in float64, so that brute force knows the ties."""
@@ -117,32 +117,14 @@ def test_a_catalogue_of_identical_items_is_ranked_by_row():
 
 
 @settings(deadline=None)
-@given(shop=shops(), data=st.data())
-def test_seen_items_are_ranked_by_score_and_repeat_term(shop, data):
-    queries, vectors, seen_of, k = shop
-    seen = seen_csr(seen_of)
-    repeat = data.draw(hnp.arrays(np.float32, len(seen.items), elements=QUARTERS))
-
-    found = rank_seen(queries, vectors, seen, repeat, k)
-
-    exact = queries.astype(np.float64) @ vectors.astype(np.float64).T
-    for user in range(len(queries)):
-        own = slice(seen.indptr[user], seen.indptr[user + 1])
-        pairs = zip(exact[user, seen.items[own]] + repeat[own], seen.items[own], strict=True)
-        wanted = sorted(((-score, item) for score, item in pairs))[:k]
-        assert found.items[user, : len(wanted)].tolist() == [item for _, item in wanted]
-        assert found.scores[user, : len(wanted)].tolist() == [-score for score, _ in wanted]
-        assert (found.items[user, len(wanted) :] == -1).all()
-
-
-@settings(deadline=None)
 @given(shop=shops(), repeat=st.integers(0, 8))
 def test_merged_lists_are_those_of_a_search_over_everything(shop, repeat):
     queries, vectors, seen_of, k = shop
     seen = seen_csr(seen_of)
-    terms = np.full(len(seen.items), repeat, np.float32)
+    again = score_pairs(queries, vectors, seen.users(), seen.items) + repeat
+    best_again = ranked(seen.users(), seen.items, again, len(queries), k)
 
-    found = merged(rank_unseen(queries, vectors, seen, k), rank_seen(queries, vectors, seen, terms, k), k)
+    found = merged(rank_unseen(queries, vectors, seen, k), best_again, k)
 
     users, items = np.divmod(np.arange(len(queries) * len(vectors)), max(len(vectors), 1))
     bonus = np.array([repeat * (i in seen_of[u]) for u, i in zip(users.tolist(), items.tolist(), strict=True)])
@@ -163,12 +145,39 @@ def test_pairs_may_come_in_any_order():
     assert found.scores.tolist() == [[2.0, 1.0], [0.5, 0.5], [-np.inf, -np.inf]]
 
 
-def test_rows_are_taken_in_the_order_asked_for():
-    seen = seen_csr([{1, 4}, set(), {0}])
-    ranking = Ranking(np.array([[1], [2], [3]], np.int32), np.array([[0.1], [0.2], [0.3]]))
-
-    taken, rows = seen.take(np.array([2, 0, 2])), ranking.take(np.array([2, 0]))
+def test_users_are_taken_in_the_order_asked_for():
+    taken = seen_csr([{1, 4}, set(), {0}]).take(np.array([2, 0, 2]))
 
     assert taken.indptr.tolist() == [0, 1, 3, 4]
     assert taken.items.tolist() == [0, 1, 4, 0]
-    assert rows.items.tolist() == [[3], [1]]
+
+
+def test_rows_of_some_users_are_replaced():
+    ranking = Ranking.empty(3, 1)
+
+    ranking.put(np.array([2, 0]), Ranking(np.array([[5], [6]], np.int32), np.array([[0.5], [0.6]])))
+
+    assert ranking.items.tolist() == [[6], [-1], [5]]
+    assert ranking.scores.tolist() == [[0.6], [-np.inf], [0.5]]
+
+
+@given(seen_of=st.lists(st.sets(st.integers(0, 9)), min_size=1, max_size=5), searched=st.sets(st.integers(0, 9)))
+def test_seen_items_that_are_not_searched_are_left_behind(seen_of, searched):
+    item_rows = np.array(sorted(searched), np.int32)
+    everything = seen_csr(seen_of)
+
+    seen, kept = Seen.among(everything.indptr, everything.items, positions(item_rows, 10))
+
+    for user, items in enumerate(seen_of):
+        own = seen.items[seen.indptr[user] : seen.indptr[user + 1]]
+        assert item_rows[own].tolist() == sorted(items & searched)
+    assert everything.items[kept].tolist() == item_rows[seen.items].tolist()
+
+
+@given(seen_of=st.lists(st.sets(st.integers(0, 9)), min_size=1, max_size=5))
+def test_it_is_known_which_pairs_were_seen(seen_of):
+    users, items = np.divmod(np.arange(len(seen_of) * 12), 12)
+
+    found = seen_csr(seen_of).contains(users, items.astype(np.int32))
+
+    assert found.tolist() == [item in seen_of[user] for user, item in zip(users, items, strict=True)]

@@ -1,0 +1,175 @@
+"""Rank: a user shard, the index and the campaign's lists and rules in; `topx/<shard>.jsonl`, a line a user, out."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from shortlist.config import Campaign
+from shortlist.contracts.arrays import Catalogue, Popular, StringTable, UserShard, npy_array
+from shortlist.contracts.keys import RunKeys, shard_of
+from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists
+from shortlist.contracts.manifests import Manifest, digest
+from shortlist.contracts.payloads import ShardRequest
+from shortlist.fm.fold_in import RowSolver
+from shortlist.index import ItemIndex
+from shortlist.lists import Assortment, Lists, ShardLists
+from shortlist.ports import Clock, ObjectStore
+from shortlist.reasons import Reasoner
+from shortlist.rules import category_codes
+from shortlist.stages.artifacts import fetch, forget_all_but, output_of
+from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
+
+SCORE_DIGITS = 6
+"""Significant digits of a stored score: what float32 factors carry."""
+
+
+def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Manifest, bool]:
+    """Leave the lists of one user shard in the run.
+
+    Raises:
+        MissingObjectError: the shard is not one that Repackage left.
+    """
+    run_id = request.run.run_id
+    keys, shard = RunKeys(run_id), shard_of(request.key)
+    campaign = read_campaign(run_id, store=store)
+    prepared, repackaged, indexed = (
+        read_manifest(run_id, stage, store=store) for stage in ("Prepare", "Repackage", "BuildIndex")
+    )
+    latent = output_of(repackaged, request.key).sha256
+    shared = {
+        "items": output_of(repackaged, keys.latent("items.npy")).sha256,
+        "popular": output_of(repackaged, keys.latent("popular.npz")).sha256,
+        "solver": output_of(repackaged, keys.latent("solver.json")).sha256,
+        "index": indexed.digest(),
+        "item_ids": output_of(prepared, keys.dataset("item_ids.npz")).sha256,
+        "catalogue": output_of(prepared, keys.dataset("items.npz")).sha256,
+    }
+    inputs = shared | {
+        "users": latent,
+        "lists": list(campaign.lists),
+        "x": campaign.x,
+        "max_per_category": campaign.rules.max_per_category,
+    }
+
+    def work() -> Work:
+        shop = _shop(store, run_id, digest(shared))  # type: ignore[arg-type]  # a store is hashed by its identity
+        ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign)
+        body = msgspec.json.Encoder().encode_lines(ranking.lines())
+        output = store.write(keys.topx(shard), body)
+        return Work({keys.topx(shard): output}, {"latent": latent} | ranking.summary())
+
+    return run_once("Rank", request.run, inputs, work, store=store, clock=clock, shard=shard)
+
+
+@dataclass(frozen=True)
+class _Shop:
+    """What all shards of a run share."""
+
+    item_ids: StringTable
+    catalogue: Catalogue
+    assortment: Assortment
+    reasoner: Reasoner
+    cards: dict[int, dict[str, Any]] = field(default_factory=dict)
+
+    def card(self, item: int) -> dict[str, Any]:
+        """What a list says of an item whoever sees it."""
+        if item not in self.cards:
+            price = float(self.catalogue.price[item])
+            self.cards[item] = {
+                "item_id": self.item_ids[item],
+                "title": self.catalogue.title[item],
+                "price": None if np.isnan(price) else price,
+                "currency": self.catalogue.currency[item],
+                "url": self.catalogue.url[item],
+                "image_url": self.catalogue.image_url[item],
+                "category": self.catalogue.category[item],
+            }
+        return self.cards[item]
+
+
+@lru_cache(maxsize=1)
+def _shop(store: ObjectStore, run_id: str, fingerprint: str) -> _Shop:
+    """Fetched once for all shards that a warm process ranks; `fingerprint` tells apart what a re-run has made anew."""
+    keys = RunKeys(run_id)
+    prepared, repackaged, indexed = (
+        read_manifest(run_id, stage, store=store) for stage in ("Prepare", "Repackage", "BuildIndex")
+    )
+    paths = {
+        "items": fetch(keys.latent("items.npy"), repackaged, store=store),
+        "popular": fetch(keys.latent("popular.npz"), repackaged, store=store),
+        "solver": fetch(keys.latent("solver.json"), repackaged, store=store),
+        "index": fetch(keys.index("items.faiss"), indexed, store=store),
+        "item_rows": fetch(keys.index("item_rows.npy"), indexed, store=store),
+        "item_ids": fetch(keys.dataset("item_ids.npz"), prepared, store=store),
+        "catalogue": fetch(keys.dataset("items.npz"), prepared, store=store),
+    }
+    forget_all_but(paths.values())
+    items = np.load(paths["items"], mmap_mode="r", allow_pickle=False)
+    item_rows = npy_array(paths["item_rows"].read_bytes())
+    popular = Popular.from_bytes(paths["popular"].read_bytes())
+    catalogue = Catalogue.from_bytes(paths["catalogue"].read_bytes())
+    solver = RowSolver.for_users(items, msgspec.json.decode(paths["solver"].read_bytes(), type=dict[str, float]))
+    return _Shop(
+        item_ids=StringTable.from_bytes(paths["item_ids"].read_bytes()),
+        catalogue=catalogue,
+        assortment=Assortment(
+            index=ItemIndex.open(paths["index"], items, item_rows),
+            item_rows=item_rows,
+            categories=category_codes(catalogue.category)[item_rows],
+            popular=popular,
+        ),
+        reasoner=Reasoner(items, solver, catalogue.title, popular.names),
+    )
+
+
+class _Ranking:
+    """The lists of one shard, with words."""
+
+    def __init__(self, shard: UserShard, shop: _Shop, campaign: Campaign) -> None:
+        self._shard = shard
+        self._shop = shop
+        made = ShardLists(shard, shop.assortment)
+        cap = campaign.rules.max_per_category
+        self._lists: Mapping[ListKind, Lists] = {kind: made.make(kind, campaign.x, cap) for kind in campaign.lists}
+        self._reasons: Counter[str] = Counter()
+
+    def lines(self) -> Iterator[UserLists]:
+        for user, user_id in enumerate(self._shard.user_ids.to_list()):
+            listed = {kind: lists.items[user][lists.items[user] >= 0] for kind, lists in self._lists.items()}
+            known = {kind: items for kind, items in listed.items() if not self._lists[kind].filled[user].any()}
+            explained = np.unique(np.concatenate([np.empty(0, np.int32), *known.values()]))
+            reasons = self._shop.reasoner.reasons(self._shard, user, explained)
+            yield UserLists(
+                user_id=user_id,
+                user_row=self._shard.first_row + user,
+                lists={kind: tuple(self._places(kind, user, len(items), reasons)) for kind, items in listed.items()},
+            )
+
+    def summary(self) -> dict[str, Any]:
+        """Counts for the report, once all lines are made."""
+        lengths = {kind: (lists.items >= 0).sum(axis=1) for kind, lists in self._lists.items()}
+        return {
+            "users": len(self._shard.latent),
+            "listed": sum(int(length.sum()) for length in lengths.values()),
+            "filled": sum(int(lists.filled.sum()) for lists in self._lists.values()),
+            "short": {kind: int((length < self._lists[kind].items.shape[1]).sum()) for kind, length in lengths.items()},
+            "reasons": dict(sorted(self._reasons.items())),
+        }
+
+    def _places(self, kind: ListKind, user: int, length: int, reasons: Mapping[int, Reason]) -> Iterator[ListedItem]:
+        lists, segment = self._lists[kind], int(self._shard.segment[user])
+        for place in range(length):
+            item = int(lists.items[user, place])
+            filled = bool(lists.filled[user, place])
+            if filled:
+                reason = self._shop.reasoner.of_popular(segment, of_segment=bool(lists.of_segment[user, place]))
+            else:
+                reason = reasons[item]
+            self._reasons[reason.kind] += 1
+            score = float(f"{lists.scores[user, place]:.{SCORE_DIGITS}g}")
+            yield ListedItem(score=score, reason=reason, filled=filled, **self._shop.card(item))
