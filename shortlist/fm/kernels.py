@@ -76,11 +76,16 @@ def solve_rows(
 def _descend(
     gathered: Float32, n: int, y: Float32, residual: Float32, direction: Float32, image: Float32, steps: int
 ) -> None:
-    """Conjugate gradient steps on (I + G'G) y = rhs, G the first n rows of `gathered`; changes y and residual."""
+    """Conjugate gradient steps on (I + G'G) y = rhs, G the first n rows of `gathered`; changes y and residual.
+
+    No loop both stores and sums: before it vectorises one, LLVM asks at run time whether the arrays overlap, and where it
+    cannot tell it takes the scalar loop, which adds in another order. The same purchases would then give other bytes.
+    """
     width = y.size
     squared = np.float32(0.0)
     for c in range(width):
         direction[c] = residual[c]
+    for c in range(width):
         squared += residual[c] * residual[c]
     for _ in range(steps):
         if squared < np.float32(1e-12):
@@ -118,6 +123,7 @@ def _descend(
         for c in range(width):
             y[c] += length * direction[c]
             residual[c] -= length * image[c]
+        for c in range(width):
             squared += residual[c] * residual[c]
         turn = squared / previous
         for c in range(width):

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
+from shortlist.adopt import Vocabularies, adopt
 from shortlist.config import Campaign
-from shortlist.contracts.arrays import Float32Array, Int64Array, npy_bytes
+from shortlist.contracts.arrays import Int64Array, npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import LIST_KINDS
 from shortlist.contracts.manifests import Manifest, Output, digest
@@ -26,9 +27,8 @@ from shortlist.evaluate import Pairs, holdout, rank, rank_by_own_purchases, rank
 from shortlist.fm.history import Interactions
 from shortlist.fm.machine import EpochReport
 from shortlist.fm.repeat import RepeatModel
-from shortlist.latent import item_latent, user_latent
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
-from shortlist.recommender import Recommender, Shop, learn
+from shortlist.recommender import Recommender, Shop, latent, learn
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 
 HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days")
@@ -117,7 +117,20 @@ class _Training:
 
     def adopt(self, model_run: str) -> Work:
         """Take the model and the figures of another run; users' own vectors follow their newest purchases."""
-        raise ContractError(f"cannot take over the model of {model_run}")
+        theirs = RunKeys(model_run)
+        adopted = self._folder / "adopted"
+        for entry in self._store.list(theirs.model("")):
+            self._store.download(entry.key, adopted / entry.key.removeprefix(theirs.model("")))
+        metrics = msgspec.json.decode(self._store.read(theirs.holdout_metrics), type=HoldoutMetrics)
+        vocabularies = Vocabularies.from_files(lambda name: self._store.read(theirs.dataset(name)))
+        recommender = adopt(
+            Recommender.load(adopted),
+            vocabularies.matches(Vocabularies.of(self._dataset)),
+            self._events,
+            self._shop,
+            self._campaign.model,
+        )
+        return self._save(recommender, metrics, model_run)
 
     def _measured(self) -> tuple[HoldoutMetrics, RepeatModel]:
         """Figures on the held-out interactions, and the repeat model learned without them."""
@@ -153,7 +166,7 @@ class _Training:
         shop, x = self._shop, self._campaign.x
         events, later = self._events.where(~self._held_out), self._events.where(self._held_out)
         past = recommender.past(events, shop, self._campaign.model)
-        users, items = self._latent(recommender)
+        users, items = latent(recommender.model, shop)
         seen = Pairs(past.indptr, past.item_rows, shop.n_items)
         relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
         measured = self._sample(np.intersect1d(relevant.users(), seen.users()))
@@ -184,16 +197,12 @@ class _Training:
             return users
         return np.sort(np.random.default_rng(self._campaign.model.seed).choice(users, most, replace=False))
 
-    def _latent(self, recommender: Recommender) -> tuple[Float32Array, Float32Array]:
-        model = recommender.model
-        return user_latent(model, self._shop.user_features), item_latent(model, self._shop.item_features)
-
     def _save(self, recommender: Recommender, metrics: HoldoutMetrics, model_run: str) -> Work:
         past = recommender.past(self._events, self._shop, self._campaign.model)
         arrays: dict[str, NDArray[Any]] = {
             "indptr": past.indptr,
             "item_rows": past.item_rows,
-            "repeat": recommender.pair_repeat(past, *self._latent(recommender)),
+            "repeat": recommender.pair_repeat(past, *latent(recommender.model, self._shop)),
             "weight": past.weight,
             "last_seen": past.last_seen,
             "days": np.diff(past.day_start).astype(np.int32),

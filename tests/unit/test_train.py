@@ -1,0 +1,171 @@
+"""Train: measured without the held-out weeks, resumed after a reclaim, or taken over from another run."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import yaml
+
+from shortlist.contracts.arrays import npy_array
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.metrics import HoldoutMetrics
+from shortlist.contracts.payloads import Run, StageRequest
+from shortlist.contracts.records import CurrentRun
+from shortlist.errors import ContractError
+from shortlist.stages.prepare import prepare
+from shortlist.stages.train import train
+from tests.fakes import FixedClock, MemoryRunsTable, MemoryStore
+from tests.shop import END, Shop, make_shop, shuffled
+
+CAMPAIGN = {
+    "name": "shop",
+    "x": 6,
+    "lists": ["everything", "new_for_you"],
+    "input": {"items": {"features": {"aisle": "categorical"}}},
+    "model": {"n_factors": 8, "epochs": 3},
+}
+
+
+@pytest.fixture(scope="module")
+def shop() -> Shop:
+    return make_shop()
+
+
+def prepared(shop: Shop, run_id: str, store: MemoryStore, **changes: Any) -> StageRequest:
+    """A run whose Prepare is done."""
+    for table in ("interactions", "items", "users"):
+        store.write(f"input/{table}/{table}.csv", getattr(shop, table))
+    store.write("campaigns/shop.yaml", yaml.safe_dump(CAMPAIGN).encode())
+    request = StageRequest(run=Run(run_id=run_id, campaign="shop", as_of=END.isoformat(), **changes))
+    prepare(request, store=store, clock=FixedClock(), shipped_campaigns=Path("nowhere"))
+    return request
+
+
+def metrics(run_id: str, store: MemoryStore) -> HoldoutMetrics:
+    return msgspec.json.decode(store.read(RunKeys(run_id).holdout_metrics), type=HoldoutMetrics)
+
+
+def model_of(run_id: str, store: MemoryStore) -> dict[str, bytes]:
+    prefix = RunKeys(run_id).model("")
+    return {key.removeprefix(prefix): body for key, body in store.objects.items() if key.startswith(prefix)}
+
+
+class ReclaimedError(Exception):
+    """The machine went away."""
+
+
+class StoreOfReclaimedJob(MemoryStore):
+    """Raises on the n-th upload from when `armed`."""
+
+    left = 0
+
+    def upload(self, path: Path, key: str) -> Any:
+        if self.left:
+            self.left -= 1
+            if not self.left:
+                raise ReclaimedError
+        return super().upload(path, key)
+
+
+def test_the_model_beats_both_baselines_where_there_is_something_to_learn(shop: Shop) -> None:
+    store = MemoryStore()
+
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=MemoryRunsTable())
+
+    everything = metrics("r1", store).kinds["everything"]
+    assert everything.model.recall > everything.baselines["buy_it_again"].recall
+    assert everything.model.recall > everything.baselines["popularity"].recall
+
+
+def test_shuffled_purchases_do_not_beat_popularity(shop: Shop) -> None:
+    store = MemoryStore()
+
+    train(prepared(shuffled(shop), "r1", store), store=store, clock=FixedClock(), runs=MemoryRunsTable())
+
+    everything = metrics("r1", store).kinds["everything"]
+    assert everything.model.recall < everything.baselines["popularity"].recall
+
+
+@pytest.mark.parametrize("uploads", [1, 6, 20, 26, 45])
+def test_a_reclaimed_job_goes_on_to_the_same_bytes(shop: Shop, uploads: int) -> None:
+    # GIVEN a run that nobody disturbed
+    undisturbed = MemoryStore()
+    train(prepared(shop, "r1", undisturbed), store=undisturbed, clock=FixedClock(), runs=MemoryRunsTable())
+
+    # WHEN the machine goes away in the middle, and the job starts again
+    store = StoreOfReclaimedJob()
+    request = prepared(shop, "r1", store)
+    store.left = uploads
+    with pytest.raises(ReclaimedError):
+        train(request, store=store, clock=FixedClock(), runs=MemoryRunsTable())
+    train(request, store=store, clock=FixedClock(), runs=MemoryRunsTable())
+
+    # THEN the model is the same to the byte, and no checkpoint is left
+    assert model_of("r1", store) == model_of("r1", undisturbed)
+    assert not list(store.list(RunKeys("r1").checkpoint))
+
+
+def test_a_job_reclaimed_in_the_second_fit_does_not_measure_again(shop: Shop) -> None:
+    store = StoreOfReclaimedJob()
+    request = prepared(shop, "r1", store)
+    heard: list[tuple[str, dict[str, Any]]] = []
+    store.left = 1_000
+    events: list[str] = []
+
+    def progress(event: str, figures: dict[str, Any]) -> None:
+        events.append(event)
+        heard.append((event, figures))
+        if event == "epoch_done" and figures["fit"] == "everything":
+            store.left = 1
+
+    with pytest.raises(ReclaimedError):
+        train(request, store=store, clock=FixedClock(), runs=MemoryRunsTable(), progress=progress)
+    store.left = 0
+    events.clear()
+    train(
+        request,
+        store=store,
+        clock=FixedClock(),
+        runs=MemoryRunsTable(),
+        progress=lambda event, figures: events.append(event),
+    )
+
+    assert events[0] == "measurement_resumed"
+    assert "measured" not in events
+
+
+def test_a_model_can_be_taken_over(shop: Shop) -> None:
+    # GIVEN a published run
+    store, runs = MemoryStore(), MemoryRunsTable()
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r1", published_at=""))
+
+    # WHEN another run asks for its model
+    manifest, _ = train(prepared(shop, "r2", store, reuse_model="latest"), store=store, clock=FixedClock(), runs=runs)
+
+    # THEN it has the same rows and figures without training
+    assert manifest.summary["model_run"] == "r1"
+    ours, theirs = (npy_array(store.read(RunKeys(r).model("fm/user_factors.npy"))) for r in ("r2", "r1"))
+    np.testing.assert_allclose(ours, theirs, atol=1e-4)
+    assert metrics("r2", store) == metrics("r1", store)
+
+
+def test_new_users_and_items_find_a_place_in_a_model_taken_over(shop: Shop) -> None:
+    store, runs = MemoryStore(), MemoryRunsTable()
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=runs)
+    grown = make_shop(n_users=93, n_items=124)
+
+    train(prepared(grown, "r2", store, reuse_model="r1"), store=store, clock=FixedClock(), runs=runs)
+
+    assert npy_array(store.read(RunKeys("r2").model("fm/user_factors.npy"))).shape == (93, 8)
+    assert npy_array(store.read(RunKeys("r2").model("fm/item_factors.npy"))).shape == (124, 8)
+
+
+def test_latest_without_a_published_run_is_refused(shop: Shop) -> None:
+    store = MemoryStore()
+    request = prepared(shop, "r1", store, reuse_model="latest")
+
+    with pytest.raises(ContractError, match="no published run"):
+        train(request, store=store, clock=FixedClock(), runs=MemoryRunsTable())
