@@ -78,8 +78,8 @@ def _descend(
 ) -> None:
     """Conjugate gradient steps on (I + G'G) y = rhs, G the first n rows of `gathered`; changes y and residual.
 
-    No loop both stores and sums: before it vectorises one, LLVM asks at run time whether the arrays overlap, and where it
-    cannot tell it takes the scalar loop, which adds in another order. The same purchases would then give other bytes.
+    No loop both stores and sums: before it vectorises one, LLVM asks at run time whether the arrays overlap, and where
+    it cannot tell it takes the scalar loop, which adds in another order: the same purchases would give other bytes.
     """
     width = y.size
     squared = np.float32(0.0)

@@ -36,6 +36,8 @@ HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days"
 OWN_PURCHASES_HALF_LIFE_DAYS: Final = 90.0
 """Of the buy-it-again baseline."""
 LATEST: Final = "latest"
+MEASURED: Final = "measured.json"
+"""In the checkpoint: the figures of the first fit."""
 
 
 def train(
@@ -134,7 +136,7 @@ class _Training:
 
     def _measured(self) -> tuple[HoldoutMetrics, RepeatModel]:
         """Figures on the held-out interactions, and the repeat model learned without them."""
-        note, folder = self._folder / "measured.json", self._folder / "repeat"
+        note, folder = self._folder / MEASURED, self._folder / "repeat"
         found = msgspec.json.decode(note.read_bytes(), type=_Measured) if note.exists() else None
         if found is not None and found.fingerprint == self._fingerprint:
             self._progress("measurement_resumed", {})
@@ -228,8 +230,9 @@ class _Training:
             self._store.download(entry.key, self._folder / entry.key.removeprefix(self._keys.checkpoint))
 
     def _push_checkpoint(self) -> None:
-        """Leave what changed in the bucket, manifests last, so that a state there is whole or has no valid manifest."""
-        for path in sorted(_files(self._folder), key=lambda path: (path.name == "manifest.json", path)):
+        """Leave what changed in the bucket; what vouches for other files goes after them."""
+        vouching = {"manifest.json": 1, MEASURED: 2}
+        for path in sorted(_files(self._folder), key=lambda path: (vouching.get(path.name, 0), path)):
             changed = path.stat().st_mtime_ns
             if self._pushed.get(path) != changed:
                 self._store.upload(path, self._keys.checkpoint + path.relative_to(self._folder).as_posix())
