@@ -89,7 +89,7 @@ class Ledger(Protocol):
     """`deliveries`: nobody is mailed twice. Reads see every write that was answered before."""
 
     def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
-        """Take the right to mail a user in a run, and with it the address, in one step.
+        """Take the right to mail a user in a run, and with it the address.
 
         Granted where the user has no entry, a released one, or one by the same `claimed_by`; and where nobody else was
         mailed at this address by the same run, nor anybody by another run at or after `since` (ISO 8601 UTC).

@@ -13,9 +13,8 @@ from typing import Any, Final
 import msgspec
 from botocore.exceptions import ClientError
 
-from shortlist.aws.dynamodb import code_of, item_of, pause, read_rows, row_of, translated
+from shortlist.aws.dynamodb import code_of, item_of, read_rows, row_of, translated
 from shortlist.contracts.records import SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
-from shortlist.errors import TransientError
 
 DAY_S: Final = 86_400
 ENTRY_DAYS: Final = 400
@@ -23,7 +22,6 @@ ENTRY_DAYS: Final = 400
 ADDRESS_DAYS: Final = 62
 """How long it is known when an address was mailed last: longer than any `min_days_between`."""
 
-_ATTEMPTS: Final = 6
 _FREE_USER: Final = "attribute_not_exists(user_id) OR #state = :released OR claimed_by = :by"
 _FREE_ADDRESS: Final = (
     "attribute_not_exists(user_id) OR (mailed_run = :run AND mailed_user = :user) "
@@ -44,37 +42,22 @@ class DynamoLedger:
         self._table = table
 
     def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
-        writes = [{"Put": self._entry_claim(delivery)}]
-        if address_hash:
-            writes.append({"Put": self._address_claim(delivery, address_hash, since)})
-        for attempt in range(_ATTEMPTS):
-            try:
-                self._client.transact_write_items(TransactItems=writes)
-            except ClientError as error:
-                if code_of(error) != "TransactionCanceledException":
-                    raise translated(error, self._table) from error
-                reasons = [reason.get("Code") for reason in error.response.get("CancellationReasons", [])]
-                if "ConditionalCheckFailed" in reasons:
-                    standing = self._standing(delivery, address_hash, entry=reasons[0] == "ConditionalCheckFailed")
-                    if standing is not None:
-                        return standing
-            else:
-                return None
-            pause(attempt)  # another transaction held one of the items at that moment
-        raise TransientError(f"DynamoDB does not decide on a claim in {self._table}: too many attempts at once.")
+        """The address first: killed after it, the same user's next attempt holds it already and loses nothing."""
+        if address_hash and not self._put_if(self._address_claim(delivery, address_hash, since)):
+            return self._holder(address_hash)
+        if self._put_if(self._entry_claim(delivery)):
+            return None
+        return self.find(delivery.campaign_run, [delivery.user_id])[delivery.user_id]
 
     def record(self, delivery: Delivery) -> None:
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=_item(delivery),
-                ConditionExpression="#state = :claimed AND claimed_by = :by",
-                ExpressionAttributeNames={"#state": "state"},
-                ExpressionAttributeValues={":claimed": {"S": "claimed"}, ":by": {"S": delivery.claimed_by}},
-            )
-        except ClientError as error:
-            if code_of(error) != "ConditionalCheckFailedException":
-                raise translated(error, self._table) from error
+        self._put_if(
+            {
+                "Item": _item(delivery),
+                "ConditionExpression": "#state = :claimed AND claimed_by = :by",
+                "ExpressionAttributeNames": {"#state": "state"},
+                "ExpressionAttributeValues": {":claimed": {"S": "claimed"}, ":by": {"S": delivery.claimed_by}},
+            }
+        )
 
     def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
         before = {f":s{number}": {"S": value} for number, value in enumerate(SETTLES[state])}
@@ -148,9 +131,18 @@ class DynamoLedger:
         except ClientError as error:
             raise translated(error, self._table) from error
 
+    def _put_if(self, write: dict[str, Any]) -> bool:
+        """Whether the condition held, so that the item was put."""
+        try:
+            self._client.put_item(TableName=self._table, **write)
+        except ClientError as error:
+            if code_of(error) != "ConditionalCheckFailedException":
+                raise translated(error, self._table) from error
+            return False
+        return True
+
     def _entry_claim(self, delivery: Delivery) -> dict[str, Any]:
         return {
-            "TableName": self._table,
             "Item": _item(delivery),
             "ConditionExpression": _FREE_USER,
             "ExpressionAttributeNames": {"#state": "state"},
@@ -165,7 +157,6 @@ class DynamoLedger:
             "claimed_at": delivery.claimed_at,
         }
         return {
-            "TableName": self._table,
             "Item": item_of(row, _epoch(delivery.claimed_at) + ADDRESS_DAYS * DAY_S),
             "ConditionExpression": _FREE_ADDRESS,
             "ExpressionAttributeValues": {
@@ -175,19 +166,16 @@ class DynamoLedger:
             },
         }
 
-    def _standing(self, delivery: Delivery, address_hash: str, *, entry: bool) -> Delivery | None:
-        """What refused the claim; None where it is gone already."""
-        if entry:
-            return self.find(delivery.campaign_run, [delivery.user_id]).get(delivery.user_id)
-        for row in read_rows(self._client, self._table, [_key(f"@{address_hash}")]):
-            return Delivery(
-                campaign_run=row["mailed_run"],
-                user_id=row["mailed_user"],
-                state="claimed",
-                claimed_at=row["claimed_at"],
-                claimed_by="",
-            )
-        return None
+    def _holder(self, address_hash: str) -> Delivery:
+        """Whose claim stands on an address."""
+        row = next(read_rows(self._client, self._table, [_key(f"@{address_hash}")]))
+        return Delivery(
+            campaign_run=row["mailed_run"],
+            user_id=row["mailed_user"],
+            state="claimed",
+            claimed_at=row["claimed_at"],
+            claimed_by="",
+        )
 
 
 def _key(partition: str) -> dict[str, str]:
