@@ -17,7 +17,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local.cloudformation.resources import KINDS, NO_OPS
 from local.cloudformation.resources.kind import Context, Kind, Made
 from local.cloudformation.stack import Resource, Stack
-from local.cloudformation.template import Scope, TemplateError, in_order, parameter_values
+from local.cloudformation.template import (
+    PSEUDO_PARAMETERS,
+    Scope,
+    TemplateError,
+    in_order,
+    parameter_values,
+    references,
+)
 
 RETAINING = ("Retain", "RetainExceptOnCreate")
 # What a resource may do wrong: the API refuses it, or its properties are not as CloudFormation's types want them.
@@ -29,10 +36,12 @@ class _FailedError(Exception):
     """A resource failed; its events are written."""
 
 
-def check_types(template: Mapping[str, Any]) -> None:
-    """
+def check(template: Mapping[str, Any]) -> None:
+    """What is refused before anything is touched.
+
     Raises:
-        TemplateError: names each type that is not emulated, and where the template uses it.
+        TemplateError: a type is not emulated (the message names it and the logical id), a name stands for nothing, or
+            resources need each other in a circle.
     """
     unknown = [
         f"{resource.get('Type')} ({logical_id})"
@@ -44,6 +53,12 @@ def check_types(template: Mapping[str, Any]) -> None:
             f"Unrecognized resource types: the embedded AWS does not emulate {', '.join(unknown)}. "
             "Cure: add the type to local/cloudformation/resources, or to its NO_OPS with the reason why not"
         )
+    in_order(template["Resources"])
+    known = {*template["Resources"], *template.get("Parameters", {}), *PSEUDO_PARAMETERS}
+    unresolved = sorted({name for name in references(template["Resources"]) if name not in known})
+    if unresolved:
+        message = f"Template format error: Unresolved resource dependencies {unresolved} in the Resources block"
+        raise TemplateError(f"{message} of the template")
 
 
 class Engine:

@@ -12,9 +12,9 @@ from moto.core.parse import PROTOCOL_PARSERS
 from moto.core.serialize import get_serializer_class
 from moto.core.utils import get_service_model
 
-from local.cloudformation.engine import Engine, check_types
+from local.cloudformation.engine import Engine, check
 from local.cloudformation.stack import ChangeSet, Stack
-from local.cloudformation.template import TemplateError, parse
+from local.cloudformation.template import TemplateError, parameter_values, parse
 from local.server import EmbeddedAws
 from local.wire import AwsRequest, ErrorAnswer
 
@@ -102,6 +102,14 @@ class CloudFormation:
                 values[name] = stack.parameters[name]
         return values
 
+    def _checked(self, given: Parameters, stack: Stack | None) -> tuple[str, dict[str, Any], dict[str, str]]:
+        """The template as text and as read, and the parameters given; all refused together or not at all."""
+        text, template = self._template(given, stack)
+        check(template)
+        parameters = self._given_parameters(given, stack)
+        parameter_values(template, parameters, lambda name: self._engine.dynamic_value("ssm", name))
+        return text, template, parameters
+
     def _start(self, stack: Stack, status: str, work: Callable[[], None]) -> None:
         stack.move(status, "User Initiated")
         thread = threading.Thread(target=work, name=f"cloudformation-{stack.name}", daemon=True)
@@ -122,12 +130,11 @@ class CloudFormation:
 
     def create_stack(self, given: Parameters) -> Parameters:
         self._refuse_existing(given["StackName"])
-        text, template = self._template(given)
-        check_types(template)
+        text, template, parameters = self._checked(given, None)
         stack = self._new_stack(given["StackName"])
         stack.rolls_back = not given.get("DisableRollback") and given.get("OnFailure", "ROLLBACK") == "ROLLBACK"
         stack.protected = bool(given.get("EnableTerminationProtection"))
-        self._begin_create(stack, text, template, self._given_parameters(given, None), given.get("Tags") or [])
+        self._begin_create(stack, text, template, parameters, given.get("Tags") or [])
         return {"StackId": stack.id}
 
     def _begin_create(
@@ -138,9 +145,8 @@ class CloudFormation:
 
     def update_stack(self, given: Parameters) -> Parameters:
         stack = self._stack(given["StackName"])
-        text, template = self._template(given, stack)
-        check_types(template)
-        parameters, tags = self._given_parameters(given, stack), given.get("Tags") or stack.tags
+        text, template, parameters = self._checked(given, stack)
+        tags = given.get("Tags") or stack.tags
         if (template, parameters, tags) == (stack.template, stack.parameters, stack.tags):
             raise _RefusedError("ValidationError", "No updates are to be performed.")
         self._begin_update(stack, text, template, parameters, tags)
@@ -219,7 +225,7 @@ class CloudFormation:
         }
 
     def validate_template(self, given: Parameters) -> Parameters:
-        check_types(self._template(given)[1])
+        check(self._template(given)[1])
         return self.get_template_summary(given)
 
     def list_exports(self, _: Parameters) -> Parameters:
@@ -244,9 +250,7 @@ class CloudFormation:
             stack = None
         else:
             stack = self._stack(given["StackName"])
-        text, template = self._template(given, stack)
-        check_types(template)
-        parameters = self._given_parameters(given, stack)
+        text, template, parameters = self._checked(given, stack)
         stack = stack or self._new_stack(given["StackName"])
         tags = given.get("Tags") or stack.tags
         same = (template, parameters, tags) == (stack.template, stack.parameters, stack.tags)

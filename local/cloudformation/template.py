@@ -17,6 +17,10 @@ Getter = Callable[[str, str], Any]
 _SUBSTITUTION = re.compile(r"\$\{(!?)([^}]*)\}")
 _DYNAMIC = re.compile(r"\{\{resolve:(ssm|ssm-secure|secretsmanager):([^}]*)\}\}")
 _NO_VALUE = object()
+PSEUDO_PARAMETERS = frozenset(
+    f"AWS::{name}"
+    for name in ("AccountId", "NoValue", "NotificationARNs", "Partition", "Region", "StackId", "StackName", "URLSuffix")
+)
 
 
 class TemplateError(Exception):
@@ -205,7 +209,9 @@ def references(expression: Any) -> Iterator[str]:
             yield argument.partition(".")[0] if isinstance(argument, str) else argument[0]
         elif name == "Fn::Sub":
             text, names = (argument, {}) if isinstance(argument, str) else argument
-            yield from (found.group(2).strip().partition(".")[0] for found in _SUBSTITUTION.finditer(text))
+            for literal, used in _SUBSTITUTION.findall(text):
+                if not literal and used not in names:
+                    yield used.strip().partition(".")[0]
             yield from references(names)
         else:
             yield from references(argument)
