@@ -60,7 +60,7 @@ class IdColumn:
 
     def add(self, ids: EncodedIds, kept: BoolArray) -> Int32Array:
         """Append the kept rows; answers with their numbers in `texts`."""
-        used = np.unique(ids.codes[kept])
+        used = np.flatnonzero(np.bincount(ids.codes[kept], minlength=len(ids.texts)))
         texts = ids.texts.take(pa.array(used))
         known = pc.index_in(texts, value_set=self.texts)
         new = pc.is_null(known).to_numpy(zero_copy_only=False)

@@ -16,8 +16,10 @@ MONDAY = int(datetime(2026, 1, 5, 6, tzinfo=UTC).timestamp())
 ZONES = st.timezones() | st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
 
 
-@given(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(9990, 1, 1), timezones=ZONES | st.none())))  # noqa: DTZ001
-def test_any_moment_is_read_from_its_iso_form(moments):
+@pytest.mark.parametrize("zones", [st.none(), ZONES, ZONES | st.none()], ids=["without zone", "with zone", "mixed"])
+@given(data=st.data())
+def test_any_moment_is_read_from_its_iso_form(zones, data):
+    moments = data.draw(st.lists(st.datetimes(datetime(1900, 1, 1), datetime(9990, 1, 1), timezones=zones)))  # noqa: DTZ001
     array = pa.array([moment.isoformat() for moment in moments], pa.string())
 
     seconds, bad = cells.moments(array)
@@ -25,7 +27,7 @@ def test_any_moment_is_read_from_its_iso_form(moments):
     assert not bad.any()
     for second, moment in zip(seconds.to_pylist(), moments, strict=True):
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        assert second == math.floor((aware - datetime(1970, 1, 1, tzinfo=UTC)) / timedelta(seconds=1))
+        assert second == (aware - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(seconds=1)
 
 
 @pytest.mark.parametrize(
