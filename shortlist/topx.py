@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shortlist.contracts.arrays import BoolArray, Float32Array, Float64Array, Int32Array, Int64Array
 
@@ -155,7 +156,7 @@ def rank_unseen(
         users = np.arange(start, min(start + USERS_PER_TILE, len(queries)))
         ranking.put(users, _scan_block(queries[users], vectors, largest, seen.take(users), k))
 
-    with ThreadPoolExecutor(threads or available_cores()) as pool:
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads or available_cores()) as pool:
         list(pool.map(scan, range(0, len(queries), USERS_PER_TILE)))
     return ranking
 

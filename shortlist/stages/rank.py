@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from shortlist.config import Campaign
 from shortlist.contracts.arrays import Catalogue, Popular, StringTable, UserShard, npy_array
@@ -58,8 +59,9 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
 
     def work() -> Work:
         shop = _shop(store, run_id, digest(shared))  # type: ignore[arg-type]  # a store is hashed by its identity
-        ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign)
-        body = msgspec.json.Encoder().encode_lines(ranking.lines())
+        with threadpool_limits(1, user_api="blas"):
+            ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign)
+            body = msgspec.json.Encoder().encode_lines(ranking.lines())
         output = store.write(keys.topx(shard), body)
         return Work({keys.topx(shard): output}, {"latent": latent} | ranking.summary())
 
