@@ -27,11 +27,13 @@ from moto.core.config import default_user_config
 from moto.moto_api._internal.models import moto_api_backend
 from moto.sts.models import sts_backends
 
+from local.faults import Faults
 from local.gateway import Gateway
 from local.listener import Listener
 from local.records import Credentials, ImageMapping, Invocation, Principal
 
 if TYPE_CHECKING:
+    from local.scheduler import Scheduler
     from local.ses import Ses
 
 ROOT_CREDENTIALS = Credentials("test", "test")
@@ -40,9 +42,9 @@ _running = threading.Lock()
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     """The `install` functions in the order they run; imported here because they import moto's services (2 s)."""
-    from local import batch, bootstrap, cloudformation, lambda_runtime, ses, stepfunctions, topics
+    from local import batch, bootstrap, cloudformation, iam, lambda_runtime, scheduler, ses, stepfunctions, topics
 
-    modules = (lambda_runtime, batch, stepfunctions, topics, ses, cloudformation, bootstrap)
+    modules = (iam, lambda_runtime, batch, stepfunctions, topics, ses, scheduler, cloudformation, bootstrap)
     return [module.install for module in modules]
 
 
@@ -51,13 +53,16 @@ class EmbeddedAws:
 
     Attributes:
         invocations: every Lambda invocation and every attempt of a Batch job that has ended, in that order.
+        faults: what is to go wrong, and when.
         parallel: how many environments of one function, and how many Batch jobs, run at the same time.
         images: patterns of container image URIs (`*` as in a shell) and where their files lie on this machine.
         time_scale: what the seconds of a Retry or a Wait state are multiplied by; tests make it small.
         ses: the mail account: its quotas, suppression list, mailbox and events.
+        scheduler: what fires schedules; its clock may be replaced.
     """
 
     ses: Ses
+    scheduler: Scheduler
 
     def __init__(self, data_dir: Path, port: int = 0, account: str = "123456789012", region: str = "eu-west-1") -> None:
         self.data_dir = data_dir.resolve()
@@ -67,6 +72,7 @@ class EmbeddedAws:
         self.parallel = max(2, os.cpu_count() or 2)
         self.images: dict[str, ImageMapping] = {}
         self.time_scale = 1.0
+        self.faults = Faults()
         self.gateway = Gateway()
         self._asked_port = port
         self._endpoint = ""
@@ -133,6 +139,8 @@ class EmbeddedAws:
         listener.start()
         self._cleanup.callback(listener.stop)
         self._cleanup.callback(self._close_clients)
+        self.gateway.guards.append(self.faults)
+        self._cleanup.callback(self.faults.stop)
         for install in _extensions():
             install(self)
 

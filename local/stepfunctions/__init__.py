@@ -27,11 +27,11 @@ def install(aws: EmbeddedAws) -> None:
         parsing,
         waiting,
     )
-    from local.stepfunctions.clients import RoleClients
+    from local.stepfunctions.clients import StateClients
 
     for repair in (parsing, definitions, evaluation, casing, failures, choices, waiting, executions):
         repair.install(aws)
-    clients = RoleClients(aws)
+    clients = StateClients(aws)
     clients.install()
     batch_jobs.install(aws, clients)
     distributed_map.install(aws, clients)

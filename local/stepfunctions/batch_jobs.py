@@ -15,7 +15,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
-from local.stepfunctions.clients import RoleClients
+from local.stepfunctions.clients import StateClients
 from local.stepfunctions.failures import task_failure
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ASK_EVERY_S = 0.1
 
 
-def install(aws: EmbeddedAws, clients: RoleClients) -> None:
+def install(aws: EmbeddedAws, clients: StateClients) -> None:
     def resolver(self: Any, env: Any, **_: Any) -> Callable[[], Any]:
         batch = clients.of(env, "batch")
         job_id = env.stack.pop()["JobId"]

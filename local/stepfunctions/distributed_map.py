@@ -19,7 +19,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_map.state_map impo
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 
 from local.stepfunctions.children import new_child
-from local.stepfunctions.clients import RoleClients
+from local.stepfunctions.clients import StateClients
 from local.stepfunctions.evaluation import evaluate
 from local.stepfunctions.failures import failure
 from local.stepfunctions.jsonata import fill
@@ -34,7 +34,7 @@ MOST_AT_ONCE = 40  # threads; AWS runs up to 10,000 children at once
 _LOOK_EVERY_S = 0.1
 
 
-def install(aws: EmbeddedAws, clients: RoleClients) -> None:
+def install(aws: EmbeddedAws, clients: StateClients) -> None:
     inline_execution = StateMap._eval_execution
 
     def run(self: Any, env: Any) -> None:
@@ -49,7 +49,7 @@ def install(aws: EmbeddedAws, clients: RoleClients) -> None:
 class MapRun:
     """One run of one Distributed Map state."""
 
-    def __init__(self, state: Any, env: Any, clients: RoleClients) -> None:
+    def __init__(self, state: Any, env: Any, clients: StateClients) -> None:
         self._state, self._env, self._clients = state, env, clients
         self._declared: dict[str, Any] = state.declaration
         context = env.states.context_object.context_object_data

@@ -10,14 +10,14 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from local.stepfunctions.clients import RoleClients
+from local.stepfunctions.clients import StateClients
 from local.stepfunctions.evaluation import query_error
 from local.stepfunctions.failures import failure
 
 READERS = {"arn:aws:states:::s3:listObjectsV2", "arn:aws:states:::s3:getObject"}
 
 
-def read_items(declared: dict[str, Any], env: Any, value_of: Callable[[str], Any], clients: RoleClients) -> list[Any]:
+def read_items(declared: dict[str, Any], env: Any, value_of: Callable[[str], Any], clients: StateClients) -> list[Any]:
     """`value_of(field)` gives the evaluated field of the declaration (`ItemReader`, `Items`)."""
     if "ItemReader" in declared:
         reader = value_of("ItemReader")
