@@ -14,9 +14,10 @@ import sys
 import threading
 from pathlib import Path
 
-from cdk.synth import ROOT, synthesise
-from local.deploy import DeployError, deploy
+from cdk.synth import ROOT
+from local.deploy import DeployError
 from local.server import EmbeddedAws
+from local.stack import deploy_shortlist
 
 
 def main() -> int:
@@ -39,11 +40,9 @@ def main() -> int:
 
 def serve(data_dir: Path, port: int, stopped: threading.Event) -> None:
     """Start, deploy, say so in server.json, and wait until `stopped` is set."""
-    _say("Synthesising the stack (the first time installs what its functions need)")
-    assembly = synthesise("local")
     with EmbeddedAws(data_dir, port) as aws:
-        _say(f"Deploying it to {aws.endpoint}")
-        deploy(aws, assembly)
+        _say(f"Deploying the stack to {aws.endpoint} (the first time installs what its functions need)")
+        deploy_shortlist(aws)
         server_file = aws.data_dir / "server.json"
         ready = {"endpoint": aws.endpoint, "pid": os.getpid(), "region": aws.region}
         draft = server_file.with_suffix(".tmp")
