@@ -93,8 +93,12 @@ def keep(page: Page, name: str) -> None:
         page.screenshot(path=Path(folder) / f"{name}.png", full_page=True)
 
 
-def overflow(page: Page) -> int:
-    return page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+def overflow(page: Page) -> float:
+    """Pixels by which the widest thing on the page leaves the window; what a rounded card cuts off counts too."""
+    return page.evaluate(
+        "Math.max(...[...document.querySelectorAll('body, body *')].map(one => one.getBoundingClientRect().right)) "
+        "- window.innerWidth"
+    )
 
 
 def luminance(colour: str) -> float:

@@ -229,6 +229,17 @@ def test_hostile_text_stays_text(
     assert len(text.splitlines()) <= 20
 
 
+def test_no_line_is_longer_than_mail_may_have() -> None:
+    long = item(
+        0, url="https://shop.example.com/?q=" + "a" * 1_900, image_url="https://shop.example.com/" + "b" * 1_900
+    )
+
+    message = compose(recipient(1), (long,))
+
+    assert max(map(len, message.mime.split(b"\r\n"))) <= 998
+    assert any("a" * 1_900 in address for address in Page(part(parsed(message), "html")).addresses)
+
+
 def test_template_syntax_in_a_name_is_shown_and_not_run() -> None:
     mail = parsed(compose(recipient(1, first_name="{{ 7 * 7 }}"), (item(0, title="{{ said }}{% raw %}"),)))
 
