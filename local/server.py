@@ -42,9 +42,31 @@ _running = threading.Lock()
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     """The `install` functions in the order they run; imported here because they import moto's services (2 s)."""
-    from local import batch, bootstrap, cloudformation, iam, lambda_runtime, scheduler, ses, stepfunctions, topics
+    from local import (
+        batch,
+        bootstrap,
+        cloudformation,
+        function_urls,
+        iam,
+        lambda_runtime,
+        scheduler,
+        ses,
+        stepfunctions,
+        topics,
+    )
 
-    modules = (iam, lambda_runtime, batch, stepfunctions, topics, ses, scheduler, cloudformation, bootstrap)
+    modules = (
+        iam,
+        lambda_runtime,
+        function_urls,
+        batch,
+        stepfunctions,
+        topics,
+        ses,
+        scheduler,
+        cloudformation,
+        bootstrap,
+    )
     return [module.install for module in modules]
 
 

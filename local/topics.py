@@ -69,7 +69,7 @@ def _require_permission(aws: EmbeddedAws, subscription: Any) -> None:
     policy = json.loads(aws.client("lambda").get_policy(FunctionName=subscription.endpoint)["Policy"])
     for statement in policy["Statement"]:
         arn = next(iter(statement.get("Condition", {}).get("ArnLike", {}).values()), subscription.topic.arn)
-        if statement["Principal"].get("Service") == "sns.amazonaws.com" and arn == subscription.topic.arn:
+        if statement["Principal"] == {"Service": "sns.amazonaws.com"} and arn == subscription.topic.arn:
             return
     said = f"sns.amazonaws.com may not call {subscription.endpoint} for {subscription.topic.arn}"
     raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": said}}, "Invoke")
