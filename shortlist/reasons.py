@@ -40,8 +40,8 @@ class Reasoner:
         """
         pairs = slice(shard.indptr[user], shard.indptr[user + 1])
         bought = shard.item_rows[pairs]
-        place = np.searchsorted(bought, listed)
-        again = np.isin(listed, bought)
+        place = np.minimum(np.searchsorted(bought, listed), max(len(bought) - 1, 0))
+        again = bought[place] == listed if len(bought) else np.zeros(len(listed), np.bool_)
         reasons = {
             item: Reason("bought_before", str(shard.days[pairs][at]))
             for item, at in zip(listed[again].tolist(), place[again].tolist(), strict=True)
@@ -68,15 +68,25 @@ class Reasoner:
             listed=fresh,
         )
         totals = np.stack([parts.purchases.sum(axis=1), parts.features, parts.base])
-        largest = totals.argmax(axis=0).tolist()
-        most = bought[parts.purchases.argmax(axis=1)].tolist() if len(bought) else [-1] * len(fresh)
+        named = self._named(shard, user, bought, parts.purchases)
         segment = int(shard.segment[user])
-        for_features = Reason("popular", self.segments[segment] if segment >= 0 else "")
+        shared = Reason("popular", self.segments[segment] if segment >= 0 else "")
         return [
             Reason("bought_with", self.titles[purchase])
             if part == 0 and purchase >= 0
-            else for_features
-            if part == 1
-            else Reason("popular")
-            for part, purchase in zip(largest, most, strict=True)
+            else (shared if part == 1 else Reason("popular"))
+            for part, purchase in zip(totals.argmax(axis=0).tolist(), named.tolist(), strict=True)
         ]
+
+    def _named(self, shard: UserShard, user: int, bought: Int32Array, added: Float32Array) -> Int32Array:
+        """The purchase to name for each item, −1 for none: the one that adds most, if the score would fall without it.
+
+        It would where the user's row predicts less of the purchase than it should: taking out one observation moves the
+        solution of a least squares problem along its residual (Sherman and Morrison 1950).
+        """
+        if not len(bought):
+            return np.full(len(added), -1, np.int32)
+        missing = self.solver.wanted[bought] - self.items[bought, :-1] @ shard.latent[user, :-1]
+        credited = np.where(missing > 0, added, -np.inf)
+        most = credited.argmax(axis=1)
+        return np.where(credited.max(axis=1) > 0, bought[most], -1).astype(np.int32)

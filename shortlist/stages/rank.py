@@ -111,7 +111,7 @@ def _shop(store: ObjectStore, run_id: str, fingerprint: str) -> _Shop:
         "catalogue": fetch(keys.dataset("items.npz"), prepared, store=store),
     }
     forget_all_but(paths.values())
-    items = np.load(paths["items"], mmap_mode="r", allow_pickle=False)
+    items = np.asarray(np.load(paths["items"], mmap_mode="r", allow_pickle=False))
     item_rows = npy_array(paths["item_rows"].read_bytes())
     popular = Popular.from_bytes(paths["popular"].read_bytes())
     catalogue = Catalogue.from_bytes(paths["catalogue"].read_bytes())
