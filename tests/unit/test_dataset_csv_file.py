@@ -89,9 +89,7 @@ def test_a_row_with_another_number_of_fields_is_left_out_and_found_again(tmp_pat
         pytest.param(b" item_id , title \n1,a\n", [("1", "a")], id="blanks around column names"),
         pytest.param(b"item_id,title\n", [], id="header alone"),
         pytest.param(b"item_id,title", [], id="header without end of line"),
-        pytest.param(
-            b"title;note,item_id;item_id\na;b,c;1\n", [("1", "a")], id="a comma in a header cut by semicolons"
-        ),
+        pytest.param(b"a,b,c,d;item_id;title\nx;1,5;a\n", [("1,5", "a")], id="commas in a header cut by semicolons"),
     ],
 )
 def test_unusual_files_are_read(tmp_path, raw, expected):

@@ -266,6 +266,20 @@ def test_too_many_bad_rows_refuse_the_run_and_name_the_worst_reason():
     assert [row["line"] for row in shop.rejected()] == [202, 203, 204]
 
 
+def test_bad_rows_are_kept_in_the_order_of_the_file_whatever_their_fault():
+    rows = ["ada,milk,2026-01-01,-1", "ada,milk,soon,1", ",milk,2026-01-01,1", "ada,milk,2026-01-01,-2"]
+    shop = Shop(TOLERANT, interactions=with_rows(*rows, good=1))
+
+    shop.prepare()
+
+    assert [(row["line"], row["column"], row["row"]) for row in shop.rejected()] == [
+        (3, "value", rows[0]),
+        (4, "timestamp", rows[1]),
+        (5, "user_id", rows[2]),
+        (6, "value", rows[3]),
+    ]
+
+
 def test_a_few_bad_rows_are_no_reason_to_refuse():
     shop = Shop(interactions=with_rows("ada,milk,soon,1", good=200))
 
@@ -327,6 +341,18 @@ def test_ratings_below_the_mark_are_ignored_and_rows_without_a_rating_count():
     shop.prepare()
 
     assert shop.dataset.item_ids.to_list() == ["1", "3"]
+
+
+def test_interactions_are_sorted_by_user_time_and_item_with_their_weights():
+    rows = ["b,1,2026-01-02,3", "a,2,2026-01-02,5", "a,1,2026-01-02,7", "a,2,2026-01-01,9"]
+    shop = Shop({"input": {"value_weight": "linear"}}, interactions=with_rows(*rows))
+
+    shop.prepare()
+
+    interactions = shop.dataset.interactions
+    assert interactions.user_row.tolist() == [0, 0, 0, 1]
+    assert interactions.item_row.tolist() == [1, 0, 1, 0]
+    assert interactions.weight.tolist() == [9, 7, 5, 3]
 
 
 def test_ids_survive_whatever_they_are():
@@ -435,6 +461,8 @@ def test_missing_tables_can_be_made_of_the_newest_interaction_lines():
     summary = shop.prepare().summary
 
     # THEN items and users are known by their newest sound line
+    assert shop.dataset.user_ids.to_list() == ["ada", "ben", "cleo"]
+    assert shop.dataset.item_ids.to_list() == ["1", "2", "3"]
     assert shop.dataset.catalogue.title.to_list() == ["Newest lamp", "2", "Cup"]
     assert shop.dataset.catalogue.price.tolist()[0] == 2.5
     assert shop.dataset.user_features.names.to_list() == ["Country=FR"]
@@ -448,6 +476,12 @@ def test_a_declared_feature_that_the_file_lacks_is_named():
     shop.put("items", "item_id,title\nmilk,Milk\n")
 
     assert "input/items/a.csv has no column 'aisle'" in shop.refusal()
+
+
+def test_an_optional_column_that_is_mapped_must_be_there():
+    shop = Shop({"input": {"items": {"columns": {"price": "Preis"}}}}, interactions=INTERACTIONS, items=ITEMS)
+
+    assert "input/items/a.csv has no column 'Preis'" in shop.refusal()
 
 
 def test_a_mapping_of_a_column_that_does_not_exist_is_the_campaigns_fault():
