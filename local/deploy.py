@@ -1,17 +1,18 @@
 """A synthesised CDK app (cloud assembly) comes in; its stacks, deployed to the embedded AWS, and their outputs go out.
 
 Does what `cdk deploy` does, without node and without a container engine: publishes the assets, applies the templates
-through CloudFormation's API, waits. An image is not built: its files are where `aws.images` says.
+through CloudFormation's API, waits. Functions run from the assembly's folders, whose files are what their zips would
+hold; an image is not built, its files are where `aws.images` says.
 """
 
 from __future__ import annotations
 
 import json
 import time
-import zipfile
 from pathlib import Path
 from typing import Any
 
+from local.archives import pointer_to
 from local.bootstrap import assets_bucket
 from local.server import EmbeddedAws
 
@@ -60,39 +61,21 @@ def _stacks_in_order(artifacts: dict[str, Any]) -> list[str]:
 
 
 def _publish(aws: EmbeddedAws, assembly: Path, manifest: Path) -> None:
-    """Puts each file asset where the template looks for it, unless it is there."""
+    """Puts each file asset where the template looks for it."""
     s3 = aws.client("s3")
     for asset in json.loads(manifest.read_text()).get("files", {}).values():
         source = assembly / asset["source"]["path"]
         for destination in asset["destinations"].values():
             bucket, key = (_filled(aws, destination[name]) for name in ("bucketName", "objectKey"))
-            if s3.list_objects_v2(Bucket=bucket, Prefix=key)["KeyCount"]:
-                continue
-            path = _zipped(aws, source, key) if asset["source"].get("packaging") == "zip" else source
-            with path.open("rb") as body:
-                s3.put_object(Bucket=bucket, Key=key, Body=body)
+            zipped = asset["source"].get("packaging") == "zip"
+            body = pointer_to(source) if zipped else source.read_bytes()
+            s3.put_object(Bucket=bucket, Key=key, Body=body)
 
 
 def _filled(aws: EmbeddedAws, text: str) -> str:
     for name, value in (("AccountId", aws.account), ("Region", aws.region), ("Partition", "aws")):
         text = text.replace(f"${{AWS::{name}}}", value)
     return text
-
-
-def _zipped(aws: EmbeddedAws, folder: Path, key: str) -> Path:
-    """The folder as an archive, uncompressed because it travels no further; kept by the hash that names it."""
-    archive = aws.cache_dir / "assets" / key
-    if not archive.exists():
-        archive.parent.mkdir(exist_ok=True)
-        fresh = archive.with_suffix(".part")
-        with zipfile.ZipFile(fresh, "w", zipfile.ZIP_STORED) as files:
-            for path in sorted(folder.rglob("*")):
-                if path.is_file():
-                    entry = zipfile.ZipInfo(str(path.relative_to(folder)))  # of 1980: the same bytes each time
-                    entry.external_attr = path.stat().st_mode << 16
-                    files.writestr(entry, path.read_bytes())
-        fresh.rename(archive)
-    return archive
 
 
 def _apply(aws: EmbeddedAws, stack: str, template: str, tags: dict[str, str]) -> dict[str, str]:

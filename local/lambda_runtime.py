@@ -8,9 +8,7 @@ and an asynchronous one that fails is tried again at once, not after minutes.
 from __future__ import annotations
 
 import base64
-import hashlib
 import importlib.util
-import io
 import json
 import logging
 import math
@@ -29,6 +27,7 @@ from typing import Any
 from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 from moto.core.exceptions import JsonRESTError
 
+from local.archives import MAX_UNPACKED_BYTES, unpacked, unpacked_bytes
 from local.iam.guard import may_assume
 from local.lambda_process import Answer, FunctionSpec, LambdaProcess
 from local.logs import put_lines
@@ -76,6 +75,7 @@ def install(aws: EmbeddedAws) -> None:
         return configuration(self)
 
     before_create = LambdaBackend.create_function
+    before_code = LambdaFunction._set_function_code
 
     def create(self: Any, spec: dict[str, Any]) -> Any:
         if not may_assume(aws, spec["Role"], "lambda.amazonaws.com"):
@@ -83,6 +83,16 @@ def install(aws: EmbeddedAws) -> None:
             raise _refusal(400, "InvalidParameterValueException", message)
         return before_create(self, spec)
 
+    def set_code(self: Any, changes: dict[str, Any]) -> None:
+        kept = dict(vars(self))
+        before_code(self, changes)
+        try:
+            _check_archive(getattr(self, "code_bytes", b""))
+        except Exception:
+            vars(self).update(kept)
+            raise
+
+    aws.replace(LambdaFunction, "_set_function_code", set_code)
     aws.replace(LambdaBackend, "create_function", create)
     aws.replace(LambdaFunction, "__init__", init)
     aws.replace(LambdaFunction, "get_configuration", configuration)
@@ -95,6 +105,7 @@ class LambdaRuntime:
 
     def __init__(self, aws: EmbeddedAws) -> None:
         self._aws = aws
+        self._code_cache = aws.cache_dir / "functions"
         self._runtime_dir = _link_runtime_packages(aws.data_dir / "runtime")
         self._lock = threading.Lock()
         self._idle: OrderedDict[LambdaProcess, None] = OrderedDict()  # least recently used first
@@ -214,33 +225,20 @@ class LambdaRuntime:
         layers = []
         for layer in function.layers or ():
             version = lambda_backends[function.account_id][function.region].layers_versions_by_arn(layer["Arn"])
-            layers.append(self._unpack(version.code_bytes) / "python")
+            layers.append(unpacked(version.code_bytes, self._code_cache) / "python")
         return FunctionSpec(
             name=function.function_name,
             arn=function.function_arn,
-            code_dir=self._unpack(function.code_bytes),
+            code_dir=unpacked(function.code_bytes, self._code_cache),
             layers=tuple(layers),
             runtime_dir=self._runtime_dir,
+            bytecode_dir=self._aws.cache_dir / "bytecode",
             role_arn=function.role,
             memory_mib=int(function.memory_size),
             timeout_s=float(function.timeout),
             log_group=function.get_configuration()["LoggingConfig"]["LogGroup"],
             environment=tuple(sorted(function.environment_vars.items())),
         )
-
-    def _unpack(self, archive: bytes) -> Path:
-        """The folder with the archive's files; made once for each content."""
-        code = self._aws.cache_dir / "functions" / hashlib.sha256(archive).hexdigest()
-        if not code.is_dir():
-            code.parent.mkdir(exist_ok=True)
-            fresh = Path(tempfile.mkdtemp(dir=code.parent))
-            with zipfile.ZipFile(io.BytesIO(archive)) as files:
-                files.extractall(fresh)
-            try:
-                fresh.rename(code)
-            except OSError:  # another thread was faster
-                shutil.rmtree(fresh)
-        return code
 
     def _start_asynchronous(self, function: Any, event: bytes) -> None:
         def attempts() -> None:
@@ -281,6 +279,18 @@ class LambdaRuntime:
         self._aws.invocations.append(
             Invocation("function", spec.name, request_id, begun_at, seconds, answer.peak_rss_mib, error, cold)
         )
+
+
+def _check_archive(archive: bytes) -> None:
+    """Refuses what Lambda refuses: no zip, or too many bytes in it."""
+    try:
+        size = unpacked_bytes(archive) if archive else 0
+    except zipfile.BadZipFile:
+        message = "Could not unzip uploaded file. Please check your file, then try to upload again."
+        raise _refusal(400, "InvalidParameterValueException", message) from None
+    if size > MAX_UNPACKED_BYTES:
+        message = f"Unzipped size must be smaller than {MAX_UNPACKED_BYTES} bytes"
+        raise _refusal(400, "InvalidParameterValueException", message)
 
 
 def _check_event(event: bytes, limit: int) -> None:

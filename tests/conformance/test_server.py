@@ -1,5 +1,8 @@
 """The embedded AWS as a process: it starts, answers the SDK, and leaves nothing behind."""
 
+import subprocess
+import sys
+
 import boto3
 import pytest
 
@@ -47,3 +50,33 @@ def test_what_moto_does_not_implement_is_refused_once_and_plainly(aws):
 def test_a_second_one_in_the_same_process_is_refused(aws, tmp_path):
     with pytest.raises(RuntimeError, match="runs in this process already"):
         EmbeddedAws(tmp_path).start()
+
+
+def test_nothing_outlives_it(tmp_path_factory):
+    """In a process of its own: the module's embedded AWS is the only one that may run in this."""
+    script = """
+import json, sys, threading
+from pathlib import Path
+import psutil
+from local.server import EmbeddedAws
+from tests.conformance.kit import archive, make_role
+
+for round in range(2):
+    with EmbeddedAws(Path(sys.argv[1])) as aws:
+        assert aws.client("lambda").list_functions()["Functions"] == []
+        role = make_role(aws, "role")
+        code = archive(index="def handler(event, context): return event")
+        settings = dict(Runtime="python3.13", Role=role, Handler="index.handler", Code={"ZipFile": code})
+        aws.client("lambda").create_function(FunctionName="f", **settings)
+        aws.client("lambda").invoke(FunctionName="f")
+        assert psutil.Process().children()
+    assert not psutil.Process().children(), psutil.Process().children()
+    ours = [t.name for t in threading.enumerate() if t is not threading.main_thread()]
+    assert not ours, ours
+    assert not [c for c in psutil.Process().net_connections() if c.status == "LISTEN"]
+"""
+    command = [sys.executable, "-W", "error", "-c", script, str(tmp_path_factory.mktemp("alone"))]
+
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
