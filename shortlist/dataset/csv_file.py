@@ -70,7 +70,7 @@ class CsvFile:
         names = [self._header[self._position(column)] for column in columns]
         with _Stream(self._binary(), check_utf8=self._is_utf8) as stream:
             try:
-                for batch in self._reader(stream, names):
+                for batch in self._batches(stream, names):
                     yield batch.rename_columns(list(columns))
             except UnicodeError as error:
                 raise self._undecodable() from error
@@ -81,7 +81,7 @@ class CsvFile:
         if stream.quotes % 2:
             self._refuse_open_quote()
 
-    def _reader(self, stream: "_Stream", names: list[str]) -> pyarrow.csv.CSVStreamingReader:
+    def _batches(self, stream: "_Stream", names: list[str]) -> pyarrow.csv.CSVStreamingReader:
         return pyarrow.csv.open_csv(
             stream,
             read_options=pyarrow.csv.ReadOptions(
