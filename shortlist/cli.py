@@ -177,6 +177,7 @@ def local(port: int, stop: bool, status: bool) -> int:
         "shortlist local --stop ends it and forgets what it holds.",
         markup=False,
         highlight=False,
+        soft_wrap=True,
     )
     return 0
 

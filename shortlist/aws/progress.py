@@ -90,41 +90,32 @@ def read_history(events: Iterable[Mapping[str, Any]], names: Sequence[str], now:
     states = {name: StateProgress(name=name) for name in names}
     entered: dict[str, datetime] = {}
     current: StateProgress | None = None
+    failing = False  # whether the newest attempt at the current state failed: another may follow
     for event in events:
         kind = event["type"]
+        if current is not None and (kind.startswith("Execution") or kind.endswith(("StateEntered", "StateExited"))):
+            # An error that was caught leaves a state without an exit of its own in some histories.
+            current.status = "failed" if failing or kind.startswith("Execution") else "done"
+            current.seconds = (event["timestamp"] - entered[current.name]).total_seconds()
+            current = None
         if kind.endswith("StateEntered"):
-            if current is not None:  # an error was caught: not every state that is left this way says so
-                _leave(current, entered, event["timestamp"])
             current = states.get(event["stateEnteredEventDetails"]["name"])
+            failing = False
             if current is not None:
                 current.status = "running"
                 entered[current.name] = event["timestamp"]
         elif current is None:
             continue
-        elif kind.endswith("StateExited"):
-            _leave(current, entered, event["timestamp"])
-            current = None
-        elif kind.startswith("Execution"):
-            current.status = "failed"
-            _leave(current, entered, event["timestamp"])
-            current = None
         elif kind == "MapRunStarted":
             current.total = max(1, current.total)
         elif kind.endswith(_FAILURES):
-            current.status = "failed"
-        elif kind.endswith(("Scheduled", "StateStarted")) and current.status == "failed":
-            current.status = "running"
+            failing = True
+        elif kind.endswith(("Scheduled", "StateStarted")) and failing:
+            failing = False
             current.retries += 1
-    for name, since in entered.items():
-        if states[name].status == "running":
-            states[name].seconds = (now - since).total_seconds()
+    if current is not None:
+        current.seconds = (now - entered[current.name]).total_seconds()
     return [state for state in states.values() if state.name in entered or state.name not in _ONLY_WHEN_ENTERED]
-
-
-def _leave(state: StateProgress, entered: Mapping[str, datetime], at: datetime) -> None:
-    state.seconds = (at - entered[state.name]).total_seconds()
-    if state.status == "running":
-        state.status = "done"
 
 
 def _history(client: Any, execution_arn: str) -> Iterator[Mapping[str, Any]]:

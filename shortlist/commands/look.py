@@ -110,10 +110,10 @@ def publish(
         raise ContractError(
             f"run {run_id} was never published, so its lists may not be complete. Resume it: shortlist rerun {run_id}"
         )
-    sample = lists.get(_first_user(keys, store=store), run_id)
-    if sample is None or sample.expires_at <= now.timestamp():
+    if lists.get(_first_user(keys, store=store), run_id) is None:
         raise ContractError(
-            f"the lists of run {run_id} have expired. Make them anew: shortlist rerun {run_id} --from Recommend"
+            f"the lists of run {run_id} have expired (`keep_days`). Make them anew: "
+            f"shortlist rerun {run_id} --from Recommend --no-mail"
         )
     standing = runs.current(campaign)
     if standing is None or standing.run_id != run_id:

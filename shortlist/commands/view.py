@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final
 
-from rich.console import Console
+from rich.box import SIMPLE_HEAD
+from rich.console import Console, Group, JustifyMethod
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -89,9 +90,10 @@ def _note(state: StateProgress) -> str:
     return ", ".join(parts)
 
 
-def report_table(report: Report) -> Table:
+def report_table(report: Report) -> Group:
     """What the run did, and its recall beside the baselines' for each list kind."""
-    table = Table(title=f"{report.campaign} · {report.run_id} · {report.status}", title_justify="left")
+    title = f"{report.campaign} · {report.run_id} · {report.status}"
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
     table.add_column("list")
     for name in _SERIES.values():
         table.add_column(f"{name}\nrecall@{report.metrics.x}", justify="right")
@@ -100,43 +102,38 @@ def report_table(report: Report) -> Table:
         cells = [f"{by_name[name].recall_at_x:.4f}" if name in by_name else "" for name in _SERIES]
         table.add_row(kind.replace("_", " "), *cells)
     counts = report.counts
-    table.caption = (
+    totals = Text(
         f"{counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items, "
         f"{counts.rejected:,} rows rejected\n{report.lists_written:,} lists stored, {report.mails_sent:,} mails sent, "
         f"{report.mails_suppressed:,} suppressed, {report.seconds_total:.1f} s"
     )
-    table.caption_justify = "left"
-    return table
+    return Group(table, totals)
 
 
-def runs_table(runs: Sequence[tuple[RunRecord, Report | None]], current: Collection[str]) -> Table:
-    """Runs as they are given; the published ones are marked."""
-    table = Table()
-    for name in ("", "run", "campaign", "status", "started", "lists", "mails", "recall", "message"):
-        table.add_column(name, justify="right" if name in ("lists", "mails", "recall") else "left")
+def runs_table(runs: Sequence[tuple[RunRecord, Report | None]], current: Collection[str]) -> Group:
+    """Runs as they are given, the published ones marked; below, what is to be said of the newest."""
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    for name in ("", "run", "status", "started (UTC)", "lists", "mails", "recall"):
+        justify: JustifyMethod = "right" if name in ("lists", "mails", "recall") else "left"
+        table.add_column(name, justify=justify, no_wrap=name != "run", overflow="fold")
     for record, report in runs:
         figures = (
             (f"{report.lists_written:,}", f"{report.mails_sent:,}", f"{report.metrics.recall_at_x:.4f}")
             if report is not None
             else ("", "", "")
         )
-        table.add_row(
-            "→" if record.run_id in current else "",
-            record.run_id,
-            record.campaign,
-            record.status,
-            record.started_at[:16].replace("T", " "),
-            *figures,
-            Text(record.message),
-        )
-    return table
+        mark = "→" if record.run_id in current else ""
+        started = record.started_at[:16].replace("T", " ")
+        table.add_row(mark, Text(record.run_id), record.status, started, *figures)
+    messages = [Text(f"\n{record.run_id}: {record.message}") for record, _ in runs[:1] if record.message]
+    return Group(table, *messages)
 
 
 def list_table(title: str, items: tuple[ListedItem, ...], reasons: list[str]) -> Table:
     """A list, best first."""
-    table = Table(title=title, title_justify="left")
-    for name, justify in (("", "right"), ("item", "left"), ("title", "left"), ("score", "right"), ("why", "left")):
-        table.add_column(name, justify=justify)  # type: ignore[arg-type]
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for name in ("", "item", "title", "score", "why"):
+        table.add_column(name, justify="right" if name in ("", "score") else "left")
     for place, (item, reason) in enumerate(zip(items, reasons, strict=True), 1):
         table.add_row(str(place), Text(item.item_id), Text(item.title), f"{item.score:.4f}", Text(reason))
     return table

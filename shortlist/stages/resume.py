@@ -3,6 +3,7 @@
 import resource
 import sys
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -89,6 +90,14 @@ def run_once(
 
 
 def peak_rss_mib() -> float:
-    """Largest resident set of this process so far; getrusage counts KiB on Linux and bytes on macOS."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 1024 / (1024 if sys.platform == "darwin" else 1)
+    """Largest resident set of this process so far.
+
+    On Linux from the kernel's high-water mark: getrusage's keeps what the process had before it replaced its program,
+    so that a small program started by a large one would be given the large one's figure.
+    """
+    try:
+        status = Path("/proc/self/status").read_text()
+    except FileNotFoundError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB, on macOS bytes
+        return peak / 1024 / (1024 if sys.platform == "darwin" else 1)
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024

@@ -296,7 +296,7 @@ def test_runs_are_listed_with_their_figures_newest_first(store, runs, capsys):
     assert main(["runs", "--campaign", "listed"]) == 0
 
     lines = [line for line in capsys.readouterr().out.splitlines() if "listed-" in line]
-    assert [line.replace("│", " ").split()[0] for line in lines] == ["listed-2", "listed-1"]
+    assert [line.split()[0] for line in lines] == ["listed-2", "listed-1"]
     assert "2,001" in lines[1]
 
 

@@ -66,6 +66,12 @@ def test_an_attempt_that_failed_and_is_tried_again_counts_as_a_retry():
     assert (states["Train"].status, states["Train"].retries) == ("done", 1)
 
 
+def test_a_state_between_two_attempts_is_still_running():
+    states = read((1, "TaskStateEntered", "Train"), (1, "TaskScheduled"), (3, "TaskFailed"), now_s=9)
+
+    assert (states["Train"].status, states["Train"].seconds) == ("running", 8.0)
+
+
 @pytest.mark.parametrize("exits", [True, False])
 def test_a_caught_error_leaves_its_state_failed(exits):
     steps = [(1, "TaskStateEntered", "Train"), (1, "TaskScheduled"), (3, "TaskTimedOut")]
