@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from aws_cdk import Duration, RemovalPolicy, Stack
+from aws_cdk import Duration, RemovalPolicy, Size, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
@@ -29,6 +29,7 @@ class FunctionSpec:
     Attributes:
         word: its name; the folder in lambdas/ is the word in snake case.
         group: the dependency group of pyproject.toml that its zip holds.
+        scratch_mib: size of /tmp.
         also_told: fields of Environment it needs beside those it has grants for.
     """
 
@@ -36,6 +37,7 @@ class FunctionSpec:
     group: Group
     memory_mib: int
     timeout_s: int
+    scratch_mib: int = 512
     grants: tuple[Grant, ...]
     also_told: tuple[str, ...] = ()
 
@@ -47,6 +49,7 @@ FUNCTIONS: Final = (
         group="search",
         memory_mib=3008,
         timeout_s=900,
+        scratch_mib=2048,
         grants=objects(
             read=WHOLE_RUN,
             write=(ANY_RUN.latent("*"), ANY_RUN.manifest("Repackage")),
@@ -58,6 +61,7 @@ FUNCTIONS: Final = (
         group="search",
         memory_mib=3008,
         timeout_s=900,
+        scratch_mib=2048,
         grants=objects(read=WHOLE_RUN, write=(ANY_RUN.index("*"), ANY_RUN.manifest("BuildIndex"))),
     ),
     FunctionSpec(
@@ -82,6 +86,7 @@ FUNCTIONS: Final = (
         group="search",
         memory_mib=3008,
         timeout_s=900,
+        scratch_mib=2048,
         grants=objects(
             read=WHOLE_RUN,
             write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.manifest("Rank", "*")),
@@ -212,6 +217,7 @@ class Functions(Construct):
             code=self._code_of(snake(spec.word), spec.group, self._target),
             memory_size=spec.memory_mib,
             timeout=Duration.seconds(spec.timeout_s),
+            ephemeral_storage_size=Size.mebibytes(spec.scratch_mib),
             role=role,
             log_group=log_group,
             logging_format=lambda_.LoggingFormat.JSON,

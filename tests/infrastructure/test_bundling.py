@@ -1,18 +1,18 @@
 """What a function's code holds: the handler, the package, the locked dependencies, and nothing that is not read."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from cdk import bundling
+from cdk import bundling, synth
 from cdk.bundling import dependencies_digest, function_code, function_digest, installed_dependencies, write_function
 from cdk.functions import FUNCTIONS, FunctionSpec
 from cdk.settings import AWS, ROOT, Target, this_computer
 from cdk.sizes import LIMIT_BYTES
-from cdk.synth import sources_digest, synthesise
 from shortlist.contracts.stages import snake
 
 SPECS = pytest.mark.parametrize("spec", FUNCTIONS, ids=[spec.word for spec in FUNCTIONS])
@@ -21,14 +21,15 @@ SPECS = pytest.mark.parametrize("spec", FUNCTIONS, ids=[spec.word for spec in FU
 @pytest.fixture(scope="session")
 def local_assembly() -> Path:
     """The one that `make demo` deploys."""
-    return synthesise("local")
+    return synth.synthesise("local")
 
 
 def assets_of(assembly: Path) -> dict[str, Path]:
     """Name of a function -> the folder of its code."""
     template = json.loads((assembly / "Shortlist.template.json").read_text())
     functions = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
-    return {f["Properties"]["FunctionName"]: assembly / f["Metadata"]["aws:asset:path"] for f in functions}
+    keys = {f["Properties"]["FunctionName"]: f["Properties"]["Code"]["S3Key"] for f in functions}
+    return {name: assembly / f"asset.{key.removesuffix('.zip')}" for name, key in keys.items()}
 
 
 def tree(folder: Path) -> dict[str, bytes]:
@@ -60,6 +61,16 @@ def test_code_for_aws_is_for_its_processor_and_python() -> None:
 
     assert any(name.endswith("cpython-313-aarch64-linux-gnu.so") for name in libraries)
     assert not [name for name in libraries if "x86_64" in name]
+
+
+def test_the_services_that_functions_call_are_described_and_the_others_are_not() -> None:
+    sources = "".join(path.read_text() for path in (ROOT / "shortlist" / "aws").glob("*wiring.py"))
+    called = set(re.findall(r'client\("(\w+)"', sources)) | {"sesv2"}
+
+    described = {path.name for path in (installed_dependencies("lambda", AWS) / "botocore" / "data").glob("*/")}
+
+    assert called <= described
+    assert described == bundling.AWS_APIS
 
 
 @pytest.mark.parametrize("group", ["lambda", "search", "mail", "report"])
@@ -121,19 +132,34 @@ def test_a_lock_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
         bundling.install(lock, AWS, tmp_path / "site")
 
 
-def test_an_assembly_is_kept_while_its_sources_stand(local_assembly: Path) -> None:
-    written = (local_assembly / "manifest.json").stat().st_mtime_ns
+@pytest.fixture
+def small_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A repository whose app counts how often it was run."""
+    (tmp_path / "app.py").write_text(
+        "import pathlib, sys\n"
+        "out = pathlib.Path(sys.argv[sys.argv.index('--output') + 1]); out.mkdir(parents=True, exist_ok=True)\n"
+        "if 'target=moon' in sys.argv: sys.exit('app.py: no such target')\n"
+        "with (out / 'manifest.json').open('a') as file: file.write('run ')\n"
+    )
+    (tmp_path / "campaigns").mkdir()
+    monkeypatch.setattr(synth, "ROOT", tmp_path)
+    return tmp_path
 
-    again = synthesise("local")
 
-    assert again == local_assembly
-    assert (again / "manifest.json").stat().st_mtime_ns == written
-    assert sources_digest("local") != sources_digest("aws")
+def test_an_assembly_is_kept_while_its_sources_stand(small_app: Path) -> None:
+    once = (synth.synthesise("local") / "manifest.json").read_text()
+    twice = (synth.synthesise("local") / "manifest.json").read_text()
+    (small_app / "campaigns" / "weekly.yaml").write_text("x: 1")
+    changed = (synth.synthesise("local") / "manifest.json").read_text()
+    other = (synth.synthesise("aws") / "manifest.json").read_text()
+
+    assert (once, twice, changed, other) == ("run ", "run ", "run run ", "run ")
 
 
-def test_an_app_that_cannot_be_synthesised_says_why(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="target=moon: expected aws or local"):
-        synthesise("moon", tmp_path / "moon")
+def test_an_app_that_cannot_be_synthesised_says_why_and_leaves_no_assembly(small_app: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="no such target"):
+            synth.synthesise("moon")
 
 
 def test_the_jobs_image_is_built_from_the_sources_it_needs(assembly: Path) -> None:
