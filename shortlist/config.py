@@ -81,6 +81,7 @@ class Model(Config, frozen=True, kw_only=True):
         regularization: λ.
         regularization_exponent: ν in λ(n + α₀·n_other)^ν.
         half_life_days: age at which an interaction counts half for the factors; None: no decay.
+        saturation: s; a pair of summed weight d has the confidence d (1 + s) / (d + s); None: d itself.
         feature_regularization: ridge on the factors of features, relative to that of ids.
         repeat_horizon_days: what the repeat-purchase term looks ahead, and the newest days it is learned from.
         repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
@@ -89,12 +90,13 @@ class Model(Config, frozen=True, kw_only=True):
     """
 
     n_factors: Positive = 64
-    epochs: Positive = 8
-    unobserved_weight: NonNegative = 0.3
-    regularization: NonNegative = 0.25
+    epochs: Positive = 6
+    unobserved_weight: NonNegative = 1.2
+    regularization: NonNegative = 0.3
     regularization_exponent: NonNegative = 0.3
-    half_life_days: float | None = 60.0
-    feature_regularization: NonNegative = 1.0
+    half_life_days: float | None = 45.0
+    saturation: float | None = 0.5
+    feature_regularization: NonNegative = 3.0
     repeat_horizon_days: Annotated[float, msgspec.Meta(gt=0.0)] = 28.0
     repeat_weight: float | None = None
     use_features: bool = True

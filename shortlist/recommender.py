@@ -150,6 +150,7 @@ def _past(events: Interactions, shop: Shop, settings: Model, reference_time: int
         n_items=shop.n_items,
         reference_time=reference_time,
         half_life_days=settings.half_life_days,
+        saturation=settings.saturation,
     )
 
 

@@ -1,4 +1,4 @@
-"""Last week's model and this week's vocabularies in, the model in this week's rows out, to go on training from. numpy only."""
+"""Last week's model and this week's vocabularies in, the model in this week's rows out. numpy only."""
 
 from collections.abc import Sequence
 

@@ -24,7 +24,6 @@ from shortlist.fm.storage import Settings
 from shortlist.fm.threads import Threads
 from shortlist.latent import feature_totals, item_latent, user_latent
 
-
 FINAL_STEPS: Final = 12  # of conjugate gradients: leaves users within 1e-4 of the exact solution
 
 
@@ -123,7 +122,7 @@ class RankingProblem:
         state.epoch += 1
 
     def finish(self, state: State) -> None:
-        """Solve the users once more, to the end: each is then the exact answer to the final items (fold-in, reasons)."""
+        """Solve the users once more, to the end: each is then the exact answer to the final items, as in fold-in."""
         if state.epoch:
             self._solve_users(state, steps=FINAL_STEPS)
 
@@ -144,7 +143,8 @@ class RankingProblem:
             prior = half.ridge.features @ state.user_weights
         fixed, bias = np.ascontiguousarray(state.items[:, :k]), np.ascontiguousarray(state.items[:, k])
         pull = -self.settings.unobserved_weight * (bias.astype(np.float64) @ fixed)
-        state.users = self._solve(half, fixed, 1 - bias, pull, prior, state.users, steps or self.settings.steps)
+        steps = steps or self.settings.steps
+        state.users = self._solve(half, fixed, 1 - bias, pull, prior, state.users, steps)
 
     def _solve_items(self, state: State) -> None:
         half, k = self._items, self.settings.n_factors

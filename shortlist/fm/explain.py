@@ -32,7 +32,8 @@ class Explanation:
 
     @property
     def scores(self) -> Float32Array:
-        return self.purchases.sum(1) + self.features + self.base + self.repeat
+        purchases: Float32Array = self.purchases.sum(1)
+        return purchases + self.features + self.base + self.repeat
 
 
 def explain(

@@ -53,9 +53,8 @@ class RowSolver:
 
     def strength(self, n_observed: int) -> float:
         """λ_r of a row with so many purchases."""
-        return self.regularization * (n_observed + self.unobserved_weight * len(self.fixed)) ** (
-            self.regularization_exponent
-        )
+        pull = n_observed + self.unobserved_weight * len(self.fixed)
+        return float(self.regularization * pull**self.regularization_exponent)
 
     def system(self, rows: Int32Array, confidence: Float32Array) -> Float64Array:
         """The matrix of the row's normal equations, float64 (d, d)."""

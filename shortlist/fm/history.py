@@ -43,7 +43,7 @@ class History:
     Attributes:
         indptr: int64 (n_users + 1,), the pairs of every user.
         item_rows: int32 (n_pairs,).
-        weight: float32 (n_pairs,), sum of weights, each halved with every half-life of its age.
+        weight: float32 (n_pairs,), confidence: sum of weights, each halved with every half-life of its age, saturated.
         last_seen: int64 (n_pairs,), epoch seconds.
         day_start: int64 (n_pairs + 1,), the days of every pair.
         age: float64 (n_days,), whole days before the reference time.
@@ -74,9 +74,24 @@ class History:
 
 
 def history(
-    events: Interactions, *, n_users: int, n_items: int, reference_time: int, half_life_days: float | None
+    events: Interactions,
+    *,
+    n_users: int,
+    n_items: int,
+    reference_time: int,
+    half_life_days: float | None = None,
+    saturation: float | None = None,
 ) -> History:
-    """Group events, none newer than `reference_time`, by pair and day; without a half-life weights just add up."""
+    """Group events by pair and day.
+
+    Args:
+        events: none newer than `reference_time`.
+        n_users, n_items: sizes of the shop.
+        reference_time: ages count from here, epoch seconds.
+        half_life_days: None: weights do not fall with age.
+        saturation: a pair of summed weight d gets d (1 + s) / (d + s): many purchases are not many times the evidence
+            of one. None: d itself.
+    """
     day = (reference_time - events.timestamp) // DAY_S
     key = events.user_row.astype(np.int64) * n_items + events.item_row
     order = np.lexsort((events.timestamp, day, key))
@@ -88,10 +103,13 @@ def history(
         decayed = weight * 0.5 ** ((reference_time - timestamp) / (DAY_S * half_life_days))
     else:
         decayed = weight
+    confidence = _reduce(np.add, decayed, pairs)
+    if saturation is not None:
+        confidence = confidence * (1 + saturation) / (confidence + saturation)
     return History(
         indptr=np.searchsorted(key[pairs] // n_items, np.arange(n_users + 1)).astype(np.int64),
         item_rows=(key[pairs] % n_items).astype(np.int32),
-        weight=_reduce(np.add, decayed, pairs).astype(np.float32),
+        weight=confidence.astype(np.float32),
         last_seen=_reduce(np.maximum, timestamp, pairs),
         day_start=np.append(np.searchsorted(days, pairs), len(days)).astype(np.int64),
         age=day_of[days].astype(np.float64),

@@ -38,7 +38,7 @@ def test_folding_in_a_trained_user_gives_the_row_they_have(shop):
 
 
 def test_an_items_row_answers_its_own_least_squares(shop):
-    pairs, features, model = shop
+    _, features, model = shop
     users = user_latent(model, features)
     buyers = np.array([0, 2, 9], np.int32)
     confidence = np.array([1, 2, 0.5], np.float32)

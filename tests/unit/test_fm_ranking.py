@@ -165,7 +165,7 @@ def test_an_altered_file_is_noticed(tmp_path):
     raw[-1] ^= 1
     (tmp_path / "item_factors.npy").write_bytes(raw)
 
-    with pytest.raises(ContractError, match="item_factors.npy is not the file that was written"):
+    with pytest.raises(ContractError, match="is not the file that was written"):
         FactorizationMachine.load(tmp_path)
 
 
@@ -177,7 +177,7 @@ def test_a_folder_whose_writing_broke_off_is_no_model(tmp_path):
         FactorizationMachine.load(tmp_path)
 
 
-class Reclaimed(Exception):
+class ReclaimedError(Exception):
     pass
 
 
@@ -187,9 +187,9 @@ def test_a_fit_that_was_cut_off_ends_with_the_same_bytes(tmp_path, last_epoch):
 
     def reclaim(report: EpochReport) -> None:
         if report.epoch == last_epoch:
-            raise Reclaimed
+            raise ReclaimedError
 
-    with pytest.raises(Reclaimed):
+    with pytest.raises(ReclaimedError):
         FactorizationMachine(n_factors=3, epochs=4).fit(
             taste(), groups(60), groups(40), on_epoch=reclaim, checkpoint=tmp_path
         )

@@ -74,6 +74,14 @@ def test_two_purchases_of_a_day_count_as_one_of_the_days_largest_weight():
     assert past.decayed_days(30).tolist() == pytest.approx([0.7 * 0.5 ** (10 / 30) + 0.5 ** (40 / 30)])
 
 
+def test_many_purchases_are_not_many_times_the_evidence_of_one():
+    past = history(
+        interactions([(0, 0, 0.0, 1.0), (0, 1, 0.0, 9.0)]), n_users=1, n_items=2, reference_time=NOW, saturation=0.5
+    )
+
+    assert past.weight.tolist() == pytest.approx([1.0, 9 * 1.5 / 9.5])
+
+
 def test_facts_of_a_pair_by_hand():
     past = history(
         interactions([(0, 0, 2, 1), (0, 0, 12, 1), (0, 1, 5, 1), (0, 2, 30, 1)]),
