@@ -43,7 +43,8 @@ class Account:
         self._clock = clock
         self._lock = threading.Lock()
         self._allowance, self._counted_at = self.max_send_rate, clock()
-        self._sent: deque[tuple[float, int]] = deque()
+        self._sent: deque[tuple[float, int]] = deque()  # (when, to how many) of the last 24 hours
+        self._sent_total = 0
         self._suppressed: dict[str, Suppressed] = {}
 
     def take(self, recipients: int) -> None:
@@ -59,6 +60,7 @@ class Account:
                 raise QuotaExceededError("Maximum sending rate exceeded.")
             self._allowance -= recipients
             self._sent.append((now, recipients))
+            self._sent_total += recipients
 
     def sent_last_24_hours(self) -> int:
         with self._lock:
@@ -66,8 +68,8 @@ class Account:
 
     def _last_day(self, now: float) -> int:
         while self._sent and self._sent[0][0] <= now - DAY_S:
-            self._sent.popleft()
-        return sum(recipients for _, recipients in self._sent)
+            self._sent_total -= self._sent.popleft()[1]
+        return self._sent_total
 
     def suppress(self, address: str, reason: str, message_id: str | None = None) -> None:
         with self._lock:

@@ -21,6 +21,7 @@ from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from local.stepfunctions.children import new_child
 from local.stepfunctions.clients import StateClients
 from local.stepfunctions.evaluation import evaluate
+from local.stepfunctions.executions import stop
 from local.stepfunctions.failures import failure
 from local.stepfunctions.jsonata import fill
 from local.stepfunctions.map_input import read_items
@@ -136,7 +137,7 @@ class MapRun:
         with self._lock:
             self._stopped = True
             for child in self._record.children:
-                child.stop()
+                stop(child)
             for counter in self._counters:
                 left = counter.pending.get() + counter.running.get()
                 counter.pending.offset(-counter.pending.get())

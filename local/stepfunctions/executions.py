@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import time
 import uuid
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,14 @@ from moto.core.responses import ActionResult
 from moto.stepfunctions.exceptions import ExecutionDoesNotExist, InvalidExecutionInput, ResourceNotFound
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
-from moto.stepfunctions.parser.models import StepFunctionsParserBackend
+from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
+from moto.stepfunctions.parser.utils import TMP_THREADS
 from moto.stepfunctions.responses import StepFunctionResponse
 
 if TYPE_CHECKING:
     from local.server import EmbeddedAws
+
+_TIME_TO_END_S = 2.0
 
 
 def install(aws: EmbeddedAws) -> None:
@@ -46,10 +50,12 @@ def install(aws: EmbeddedAws) -> None:
     aws.replace(backend, "describe_execution", find_execution)
     aws.replace(BaseExecutionWorkerCommunication, "_reflect_execution_status", reflect_status)
     aws.replace(Execution, "stop", stop)
+    aws.on_stop(lambda: _stop_all(aws))
     aws.replace(StepFunctionResponse, "stop_execution", _stop_execution)
     aws.replace(StepFunctionResponse, "list_executions", _list_executions)
     aws.replace(StepFunctionResponse, "describe_execution", _describe_execution)
     aws.replace(StepFunctionResponse, "get_execution_history", _get_execution_history)
+    aws.replace(StepFunctionResponse, "describe_state_machine_for_execution", _describe_machine)
 
 
 def find_execution(backend: Any, execution_arn: str) -> Any:
@@ -86,6 +92,20 @@ def stop(
         execution.exec_worker.stop(stop_date=execution.stop_date, error=error, cause=cause)
 
 
+def _stop_all(aws: EmbeddedAws) -> None:
+    """Stops what runs and gives its threads time to see it, while what they call is still there."""
+    for machine in stepfunctions_parser_backends[aws.account][aws.region].state_machines:
+        for execution in machine.executions:
+            stop(execution)
+            for run in map_runs(execution):
+                for child in run.children:
+                    stop(child)
+    until = time.monotonic() + _TIME_TO_END_S
+    for thread in [*TMP_THREADS]:
+        thread.join(timeout=max(0.0, until - time.monotonic()))
+    TMP_THREADS.clear()
+
+
 def _stop_execution(self: Any) -> Any:
     execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
     stop(execution, error=self._get_param("error"), cause=self._get_param("cause"))
@@ -108,6 +128,8 @@ def _list_executions(self: Any) -> Any:
 def _get_execution_history(self: Any) -> Any:
     execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
     events = execution.to_history_output()["events"]
+    if self._get_param("includeExecutionData") is False:
+        events = [_without_data(event) for event in events]
     return ActionResult(_page(self, "events", events[::-1] if self._get_param("reverseOrder") else events))
 
 
@@ -149,3 +171,27 @@ def _describe_execution(self: Any) -> Any:
     described.pop("itemCount", None)
     described["input"] = execution.execution_input
     return ActionResult(described | {"redriveStatus": "NOT_REDRIVABLE"})
+
+
+def _without_data(event: dict[str, Any]) -> dict[str, Any]:
+    return {
+        key: {name: told for name, told in value.items() if name not in ("input", "output", "parameters")}
+        if isinstance(value, dict)
+        else value
+        for key, value in event.items()
+    }
+
+
+def _describe_machine(self: Any) -> Any:
+    """The machine as it was when the execution began; of a child execution, the workflow inside the map."""
+    execution = self.stepfunction_backend.describe_execution(self._get_param("executionArn"))
+    machine = execution.state_machine
+    return ActionResult(
+        {
+            "stateMachineArn": machine.arn,
+            "name": machine.name,
+            "definition": machine.definition,
+            "roleArn": execution.role_arn,
+            "updateDate": execution.start_date,
+        }
+    )

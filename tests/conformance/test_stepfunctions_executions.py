@@ -135,6 +135,16 @@ def test_the_history_can_be_read_backwards_and_in_pages(machines):
     assert "nextToken" not in rest
 
 
+def test_the_history_may_be_read_without_the_data(machines):
+    execution = machines.start(QUICK, {"secret": 1})
+    machines.ended(execution)
+
+    events = machines.client.get_execution_history(executionArn=execution, includeExecutionData=False)["events"]
+
+    assert "secret" not in json.dumps(events, default=str)
+    assert "secret" in json.dumps(machines.history(execution), default=str)
+
+
 def test_executions_are_listed_the_newest_first_by_status_and_in_pages(machines):
     machine = machines.create({"Choose": {**CHOOSE}, "Good": {"Type": "Succeed"}, "Bad": {"Type": "Fail"}})
     names = ["a", "b", "c"]
@@ -167,6 +177,8 @@ def test_a_running_execution_keeps_the_definition_it_started_with(machines):
 
     machines.client.update_state_machine(stateMachineArn=machine, definition=json.dumps(new))
 
+    told = machines.client.describe_state_machine_for_execution(executionArn=running)
+    assert list(json.loads(told["definition"])["States"]) == ["Wait", "Old"]
     assert machines.ended(running)["output"] == '"old"'
     assert machines.ended(start(machines, machine))["output"] == '"new"'
 

@@ -60,6 +60,16 @@ def test_a_function_that_is_not_there_is_a_lambda_error(machines):
     assert "Service: AWSLambda; Status Code: 404; Error Code: ResourceNotFoundException" in cause
 
 
+def test_a_function_that_may_not_run_now_is_a_lambda_error(aws, machines):
+    aws.client("lambda").put_function_concurrency(FunctionName="probe", ReservedConcurrentExecutions=0)
+    retry = [{"ErrorEquals": ["Lambda.TooManyRequestsException"], "MaxAttempts": 2}]
+
+    error, _ = machines.failure({"Task": machines.probe({}, Retry=retry, End=True)})
+
+    aws.client("lambda").delete_function_concurrency(FunctionName="probe")
+    assert error == "Lambda.TooManyRequestsException"
+
+
 def test_what_the_role_may_not_do_fails_as_an_aws_lambda_exception(aws, machines):
     role = make_role(aws, "powerless", {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}, service="states")
 
