@@ -37,7 +37,9 @@ INDEX = IndexMetrics(factory="HNSW32", recall_at_x=0.998, queries=256, n_items=6
 
 
 def list_metrics(recall: float) -> ListMetrics:
-    return ListMetrics(recall=recall, ndcg=recall * 0.9, average_precision=recall / 2, hit_rate=recall, coverage=0.2)
+    return ListMetrics(
+        recall=recall, ndcg=recall * 0.9, average_precision=recall / 2, hit_rate=recall, coverage=0.2 if recall else 0.0
+    )
 
 
 def holdout(recalls: dict[ListKind, tuple[float, float, float]] = RECALLS, x: int = 20, users: int = 2_140):

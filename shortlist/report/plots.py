@@ -10,7 +10,7 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shortlist.contracts.report import Report, StageReport
+from shortlist.contracts.report import Figures, Report, StageReport
 
 SERIES: Final = {"model": "this model", "popularity": "popularity", "buy_it_again": "bought before"}
 """Series -> its name for people; also the page's colour variable."""
@@ -39,14 +39,14 @@ def draw(report: Report) -> dict[str, str]:
 def recall_plot(report: Report) -> str:
     """Bars of recall by list kind, the model above its baselines."""
     kinds = {KIND_TITLES[kind]: figures.by_name for kind, figures in report.metrics.kinds.items()}
-    rows = sum(len(named) + 1 for named in kinds.values())
+    rows = sum(len(shown(named)) + 1 for named in kinds.values())
     with _style():
         figure, axes = _figure(rows)
         place, labels = 0.0, []
         for title, named in kinds.items():
             axes.text(0, place, title, va="center", weight="bold")
             labels.append("")
-            for series, figures in named.items():
+            for series, figures in shown(named).items():
                 place += 1
                 axes.barh(place, figures.recall_at_x, height=0.72, color=_COLOURS[series])
                 _beside(axes, figures.recall_at_x, place, f"{figures.recall_at_x:.3f}", bold=series == "model")
@@ -81,6 +81,11 @@ def memory_plot(report: Report) -> str:
         _rows(axes, [stage.name for stage in report.stages])
         axes.set_xlabel("peak memory, MiB (of the largest shard)")
         return _svg(figure, "memory", "Peak memory of each stage")
+
+
+def shown(named: Mapping[str, Figures]) -> dict[str, Figures]:
+    """The model, and the baselines that could list anything: nobody has bought what is new to them."""
+    return {name: figures for name, figures in named.items() if name == "model" or figures.coverage > 0}
 
 
 def duration(seconds: float) -> str:
