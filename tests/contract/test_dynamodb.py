@@ -194,6 +194,20 @@ def test_a_throttled_writer_loses_nothing(dynamodb, fault) -> None:
     assert clock.slept
 
 
+def test_no_batch_names_a_user_twice(dynamodb) -> None:
+    def refuse_duplicates(call, requests):
+        keys = [request["PutRequest"]["Item"]["user_id"]["S"] for request in requests]
+        if len(set(keys)) < len(keys):  # as DynamoDB does, and moto does not
+            raise ClientError({"Error": {"Code": "ValidationException"}}, "BatchWriteItem")
+        return []
+
+    table = DynamoListsTable(Faulty(dynamodb, refuse_duplicates), "recommendations")
+
+    assert table.put([entry("anna", score=1.0), entry("berta"), entry("anna", score=2.0)]) == 3
+
+    assert table.get("anna", "r1") == entry("anna", score=2.0)
+
+
 def test_waits_grow_and_start_small_again_with_the_next_batch(dynamodb) -> None:
     clock = FixedClock()
     faulty = Faulty(dynamodb, lambda call, requests: [] if call % 8 == 0 else requests)

@@ -98,6 +98,14 @@ def test_a_capped_list_is_a_walk_down_the_full_ranking(codes, data, x, cap):
         assert lists.scores[user, : len(walked)].tolist() == [-float(ranking.index(item)) for item in walked]
 
 
+def test_items_without_a_category_are_not_capped():
+    codes = np.array([-1, -1, 0, 0, -1], np.int32)
+
+    lists = capped_lists(search_over([[0, 1, 2, 3, 4]]), 1, 4, codes, 1)
+
+    assert lists.items.tolist() == [[0, 1, 2, 4]]
+
+
 def test_only_users_whose_list_is_short_are_searched_again():
     codes = np.array([0] * 50 + [1, 2], np.int32)
     varied, monotone = [50, 51, *range(50)], [*range(50), 50, 51]
