@@ -3,6 +3,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -377,3 +378,29 @@ def test_a_pointer_runs_the_files_of_its_folder_and_leaves_them_as_they_are(func
 
     assert pointed.result() == 7
     assert sorted(path.name for path in tmp_path.iterdir()) == ["index.py", "part.py"]
+
+
+def test_metrics_in_the_log_are_metrics_of_cloudwatch(aws, function):
+    printing = function("""
+        import json
+        def handler(event, context):
+            metrics = [{"Name": "Sent", "Unit": "Count"}]
+            told = {"Namespace": "Shop", "Dimensions": [["service"], []], "Metrics": metrics}
+            print(json.dumps({"_aws": {"CloudWatchMetrics": [told]}, "service": "mail", "Sent": [2, 3]}))
+    """)
+
+    printing.result()
+
+    found = aws.client("cloudwatch").list_metrics(Namespace="Shop", MetricName="Sent")["Metrics"]
+    assert {len(metric["Dimensions"]) for metric in found} == {0, 1}
+    now = datetime.now(UTC)
+    points = aws.client("cloudwatch").get_metric_statistics(
+        Namespace="Shop",
+        MetricName="Sent",
+        Dimensions=[{"Name": "service", "Value": "mail"}],
+        StartTime=now - timedelta(minutes=5),
+        EndTime=now + timedelta(minutes=5),
+        Period=600,
+        Statistics=["Sum"],
+    )["Datapoints"]
+    assert sum(point["Sum"] for point in points) == 5
