@@ -24,6 +24,7 @@ def call(request: StageRequest, context: LambdaContext) -> dict[str, Any]:
         clock=wiring.clock(),
     )
     metrics.add_metric(name=HELD_BACK_METRIC, unit=MetricUnit.Count, value=1)
+    metrics.flush_metrics()
     return dict(answer)
 
 

@@ -36,6 +36,7 @@ def stage_handler(
             logger.append_keys(run_id=run.run_id, campaign=run.campaign)
         answer = call(request, context)
         if isinstance(answer, dict):
+            logger.info("stage_done", extra=answer)
             return answer
         manifest, skipped = answer
         logger.info("stage_done", extra={"skipped": skipped, "shard": manifest.shard, **manifest.summary})
