@@ -4,16 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from cdk.synth import synthesise
-from local.deploy import deploy
 from local.server import EmbeddedAws
+from local.stack import deploy_shortlist
 from tests.pipeline.weekly_run import WeeklyRun
 
 
 @pytest.fixture(scope="session")
 def weekly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklyRun]:
     with EmbeddedAws(tmp_path_factory.mktemp("aws")) as aws:
-        deploy(aws, synthesise("local"))
+        deploy_shortlist(aws)
         yield WeeklyRun(aws)
 
 

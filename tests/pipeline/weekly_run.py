@@ -12,7 +12,8 @@ import yaml
 
 from local.server import EmbeddedAws
 from shortlist.aws.deployment import Deployment
-from shortlist.aws.dynamodb import DynamoListsTable, DynamoRunsTable
+from shortlist.aws.lists import DynamoListsTable
+from shortlist.aws.runs import DynamoRunsTable
 from shortlist.aws.s3 import S3ObjectStore
 from shortlist.contracts.keys import RunKeys, campaign_key, input_prefix
 from shortlist.contracts.manifests import Manifest
@@ -31,6 +32,7 @@ CAMPAIGN: dict[str, Any] = {
         "shop_name": "Test Shop",
         "shop_url": "https://shop.example.com/",
         "items": 4,
+        "min_days_between": 0,  # every campaign of these tests mails the same people within minutes
     },
 }
 LONGEST_RUN_S = 120
