@@ -6,13 +6,16 @@ moto invents the message's id and topic in the event, waits for the function, an
 from __future__ import annotations
 
 import json
+import logging
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from botocore.exceptions import ClientError
+from moto.core.exceptions import JsonRESTError
 
 if TYPE_CHECKING:
     from local.server import EmbeddedAws
+
+_log = logging.getLogger(__name__)
 
 
 def install(aws: EmbeddedAws) -> None:
@@ -54,32 +57,32 @@ def _invoke(aws: EmbeddedAws, subscription: Any, message: str, message_id: str, 
         },
     }
     try:
-        _require_permission(aws, subscription)
-        aws.client("lambda").invoke(
-            FunctionName=subscription.endpoint,
-            InvocationType="Event",
-            Payload=json.dumps({"Records": [record]}).encode(),
-        )
-    except ClientError as error:
-        _keep(aws, subscription, message, error)
+        function = _function(subscription)
+        function.invoke(json.dumps({"Records": [record]}), {"X-Amz-Invocation-Type": "Event"}, {})
+    except JsonRESTError as refused:
+        _log.warning("message_not_delivered %s %s", subscription.endpoint, refused.message)
+        _keep(aws, subscription, message, refused)
 
 
-def _require_permission(aws: EmbeddedAws, subscription: Any) -> None:
-    """Raises ClientError where the function's policy does not let the topic call it."""
-    policy = json.loads(aws.client("lambda").get_policy(FunctionName=subscription.endpoint)["Policy"])
-    for statement in policy["Statement"]:
-        arn = next(iter(statement.get("Condition", {}).get("ArnLike", {}).values()), subscription.topic.arn)
-        if statement["Principal"] == {"Service": "sns.amazonaws.com"} and arn == subscription.topic.arn:
-            return
+def _function(subscription: Any) -> Any:
+    """moto's function. Raises JsonRESTError where it is not there, or its policy does not let the topic call it."""
+    from moto.awslambda.utils import get_backend
+
+    _, _, _, region, account, *_ = subscription.endpoint.split(":")
+    function = get_backend(account, region).get_function(subscription.endpoint)
+    for statement in function.policy.statements:
+        source = next(iter(statement.get("Condition", {}).get("ArnLike", {}).values()), subscription.topic.arn)
+        if statement["Principal"] == {"Service": "sns.amazonaws.com"} and source == subscription.topic.arn:
+            return function
     said = f"sns.amazonaws.com may not call {subscription.endpoint} for {subscription.topic.arn}"
-    raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": said}}, "Invoke")
+    raise JsonRESTError("AccessDeniedException", said)
 
 
-def _keep(aws: EmbeddedAws, subscription: Any, message: str, error: ClientError) -> None:
+def _keep(aws: EmbeddedAws, subscription: Any, message: str, refused: Any) -> None:
     """Puts what could not be delivered into the subscription's dead-letter queue, if it has one."""
     redrive = json.loads(subscription.attributes.get("RedrivePolicy") or "{}")
     if "deadLetterTargetArn" in redrive:
         sqs = aws.client("sqs")
         queue = sqs.get_queue_url(QueueName=redrive["deadLetterTargetArn"].rpartition(":")[2])["QueueUrl"]
-        details = {"StringValue": error.response["Error"]["Code"], "DataType": "String"}
+        details = {"StringValue": refused.error_type, "DataType": "String"}
         sqs.send_message(QueueUrl=queue, MessageBody=message, MessageAttributes={"ERROR_CODE": details})
