@@ -62,7 +62,15 @@ def install(aws: EmbeddedAws) -> None:
         except api.InvalidDefinition as refused:
             raise InvalidDefinitionError(f"Invalid State Machine Definition: {refused}") from refused
 
+    create = StepFunctionsParserBackend.create_state_machine
+
+    def create_standard(self: Any, *given: Any, sm_type: str | None = None, **named: Any) -> Any:
+        if sm_type == "EXPRESS":
+            raise NotImplementedError("Express workflows (STANDARD ones are emulated)")
+        return create(self, *given, sm_type=sm_type, **named)
+
     aws.replace(StepFunctionsParserBackend, "_validate_definition", staticmethod(validate))
+    aws.replace(StepFunctionsParserBackend, "create_state_machine", create_standard)
 
 
 def check(definition: str) -> None:

@@ -10,6 +10,7 @@ import threading
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import ClientError
 from moto.stepfunctions.parser.api import HistoryEventType, MapRunStatus
 from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.itemprocessor.map_run_record import (
@@ -168,7 +169,10 @@ class MapRun:
         if "ResultWriter" in self._declared:
             for counter in self._counters:
                 counter.results_written.count(len(children))
-            return write_results(self._value("ResultWriter"), self._record, self._clients.of(self._env, "s3"))
+            try:
+                return write_results(self._value("ResultWriter"), self._record, self._clients.of(self._env, "s3"))
+            except ClientError as error:
+                raise failure(self._env, "States.ResultWriterFailed", str(error)) from error
         succeeded = [child for child in sorted(children, key=lambda child: child.place) if child.status == "SUCCEEDED"]
         return [child.output for child in succeeded]
 

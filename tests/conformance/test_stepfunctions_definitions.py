@@ -79,6 +79,13 @@ def test_what_is_no_state_machine_is_refused(machines, definition):
         machines.client.create_state_machine(name="none", definition=definition, roleArn=machines.role)
 
 
+def test_express_workflows_are_refused_in_so_many_words(machines):
+    definition = json.dumps({"StartAt": "A", "States": {"A": END}})
+
+    with pytest.raises(machines.client.exceptions.ClientError, match="Express workflows"):
+        machines.client.create_state_machine(name="fast", definition=definition, roleArn=machines.role, type="EXPRESS")
+
+
 def test_a_refused_definition_does_not_harm_the_next_one(machines):
     with pytest.raises(machines.client.exceptions.InvalidDefinition):
         machines.create({"A": {**TASK, "Resource": "arn:aws:states:::lambda:dance"}})

@@ -271,6 +271,12 @@ def test_the_result_writer_puts_results_and_manifest_in_s3(machines, s3):
     ]
 
 
+def test_results_that_cannot_be_written_fail_the_state(machines):
+    writer = {"Resource": WRITER, "Arguments": {"Bucket": "absent", "Prefix": "results"}}
+
+    assert machines.failure(distributed(Items=[1], ResultWriter=writer))[0] == "States.ResultWriterFailed"
+
+
 def test_the_history_of_the_parent_tells_the_map_run(machines):
     execution = machines.start(distributed(Items=[1, 2]))
     machines.ended(execution)
