@@ -45,7 +45,7 @@ def cli() -> None:
 @click.option("--items", type=EXISTING, help="The catalogue.")
 @click.option("--users", type=EXISTING, help="The customers. Without it nobody has an address.")
 @click.option("--campaign", type=EXISTING, help="A campaign file, as in campaigns/.")
-@click.option("--run-id", default="", help="Name of the run; the campaign and the time by default.")
+@click.option("--run-id", default="", help="Name of the run; of one that failed: resume it with these tables.")
 @click.option("--as-of", default="", help="The moment that the run takes as now, ISO 8601. For purchases of long ago.")
 @no_mail_option
 @out_option
@@ -84,7 +84,7 @@ def run(
     )
     if chosen.mail is None:
         console.print("The campaign has no `mail`, so the lists are stored and nobody is mailed.")
-    arn = execute.start(place, payload, run_id)
+    arn = execute.start(place, payload, datetime.now(UTC))
     return execute.see_through(place, chosen.name, run_id, arn, out, console)
 
 
@@ -103,7 +103,7 @@ def rerun(run_id: str, force_from: str | None, no_mail: bool, out: Path, target:
     place = connect(target, console)
     campaign = execute.campaign_of(place, execute.check_run_id(run_id))
     payload = {"campaign": campaign, "run_id": run_id, "send": not no_mail, "force_from": force_from or ""}
-    arn = execute.start(place, payload, execute.rerun_name(run_id, datetime.now(UTC)))
+    arn = execute.start(place, payload, datetime.now(UTC))
     return execute.see_through(place, campaign, run_id, arn, out, console)
 
 

@@ -41,25 +41,28 @@ def check_run_id(run_id: str) -> str:
     return run_id
 
 
-def start(target: Target, payload: Mapping[str, Any], name: str) -> str:
-    """Start an execution; its ARN.
+def start(target: Target, payload: Mapping[str, Any], now: datetime) -> str:
+    """Start an execution of `payload["run_id"]`, under the run's name or, to resume it, under a name of its own.
+
+    Returns:
+        The execution's ARN.
 
     Raises:
-        ContractError: an execution has that name already.
+        ContractError: an execution of that run is under way.
     """
     machine = target.account.client("stepfunctions")
+    run_id = str(payload["run_id"])
+    executions = {"stateMachineArn": target.deployment.state_machine_arn}
+    for page in machine.get_paginator("list_executions").paginate(**executions, statusFilter="RUNNING"):
+        if any(re.fullmatch(rf"{re.escape(run_id)}(-r\d{{8}}T\d{{6}})?", e["name"]) for e in page["executions"]):
+            raise ContractError(f"run {run_id} is under way. Wait for its end, or choose another `--run-id`.")
+    request = executions | {"input": msgspec.json.encode(payload).decode()}
     try:
-        started = machine.start_execution(
-            stateMachineArn=target.deployment.state_machine_arn,
-            name=name,
-            input=msgspec.json.encode(payload).decode(),
-        )
+        started = machine.start_execution(name=run_id, **request)
     except ClientError as error:
-        if error.response["Error"]["Code"] == "ExecutionAlreadyExists":
-            raise ContractError(
-                f"a run {name} exists already. Resume it with `shortlist rerun {name}`, or choose another `--run-id`."
-            ) from error
-        raise
+        if error.response["Error"]["Code"] != "ExecutionAlreadyExists":
+            raise
+        started = machine.start_execution(name=rerun_name(run_id, now), **request)
     return str(started["executionArn"])
 
 
@@ -122,7 +125,8 @@ def _say_why(target: Target, campaign: str, run_id: str, progress: Progress, con
         cause = progress.cause or f"the execution ended as {progress.status}"
         why = f"{progress.error}: {cause}\n{cure_of(progress.error)}" if progress.error else cause
     console.print(f"Run {run_id} failed. {why}", style="red", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"Resume: shortlist rerun {run_id}", markup=False, highlight=False, soft_wrap=True)
+    resume = f"Resume: shortlist rerun {run_id}\nWith mended tables: the same shortlist run …, with --run-id {run_id}"
+    console.print(resume, markup=False, highlight=False, soft_wrap=True)
 
 
 def fetch(keys: RunKeys, folder: Path, *, store: ObjectStore) -> Report:

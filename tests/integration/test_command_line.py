@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -33,9 +34,13 @@ MACHINE = {
     "States": {
         "Train": {
             "Type": "Choice",
-            "Choices": [{"Condition": "{% $contains($states.input.run_id, 'bad') %}", "Next": "Failed"}],
+            "Choices": [
+                {"Condition": "{% $contains($states.input.run_id, 'bad') %}", "Next": "Failed"},
+                {"Condition": "{% $states.input.run_id = 'slow' %}", "Next": "Slow"},
+            ],
             "Default": "Done",
         },
+        "Slow": {"Type": "Wait", "Seconds": 600, "Next": "Done"},
         "Failed": {"Type": "Fail", "Error": "States.Timeout", "Cause": "Train: too slow"},
         "Done": {"Type": "Succeed"},
     },
@@ -157,6 +162,12 @@ def leave_results(store, run_id, *, held_back=False):
         store.write(key, body)
 
 
+def executions(aws, deployment, run_id):
+    """Name -> ARN of a run's executions."""
+    found = aws.client("stepfunctions").list_executions(stateMachineArn=deployment.state_machine_arn)["executions"]
+    return {e["name"]: e["executionArn"] for e in found if e["name"].startswith(run_id)}
+
+
 def test_a_run_is_uploaded_started_and_its_results_fetched(aws, deployment, store, shop, capsys, tmp_path):
     leave_results(store, "good-1")
 
@@ -185,12 +196,24 @@ def test_a_run_is_uploaded_started_and_its_results_fetched(aws, deployment, stor
     assert "results/good-1/report.html" in said
 
 
-def test_a_run_id_that_is_taken_is_refused(shop, store, capsys):
+def test_running_the_same_run_id_again_resumes_it_with_the_tables_as_they_are_now(aws, deployment, shop, store):
     leave_results(store, "twice")
-    assert main(["run", *shop, "--run-id", "twice"]) == 0
+    main(["run", *shop, "--run-id", "twice"])
+    Path("items.csv").write_text("mended\n")
 
-    assert main(["run", *shop, "--run-id", "twice"]) == 1
-    assert "shortlist rerun twice" in capsys.readouterr().err
+    assert main(["run", *shop, "--run-id", "twice"]) == 0
+    assert store.read("input/own/items/items.csv") == b"mended\n"
+    assert len(executions(aws, deployment, "twice")) == 2
+
+
+def test_a_run_that_is_under_way_is_not_started_beside_itself(aws, deployment, shop, capsys):
+    aws.client("stepfunctions").start_execution(
+        stateMachineArn=deployment.state_machine_arn, name="slow-1-r20260105T060000", input='{"run_id": "slow"}'
+    )
+
+    assert main(["run", *shop, "--run-id", "slow-1"]) == 1
+    assert "slow-1 is under way" in capsys.readouterr().err
+    assert len(executions(aws, deployment, "slow-1")) == 1
 
 
 def test_a_run_that_was_held_back_has_an_exit_code_of_its_own(shop, store, capsys):
@@ -227,12 +250,7 @@ def test_a_rerun_is_an_execution_of_its_own_of_the_same_run(aws, deployment, sho
 
     assert code == 0
     machine = aws.client("stepfunctions")
-    names = {
-        entry["name"]: entry["executionArn"]
-        for entry in machine.list_executions(stateMachineArn=deployment.state_machine_arn)["executions"]
-        if entry["name"].startswith("again-1-r")
-    }
-    (arn,) = names.values()
+    (arn,) = [arn for name, arn in executions(aws, deployment, "again-1").items() if name != "again-1"]
     assert json.loads(machine.describe_execution(executionArn=arn)["input"]) == {
         "campaign": "own",
         "run_id": "again-1",
