@@ -211,9 +211,8 @@ class BatchJobs:
     def _attempt(self, job: Job) -> Attempt:
         self._move(job, "STARTING")
         number, started_ms = len(job.attempts) + 1, now_ms()
-        options = (job.definition.container_properties.get("logConfiguration") or {}).get("options", {})
-        group = options.get("awslogs-group", "/aws/batch/job")
-        job.log_stream = f"{options.get('awslogs-stream-prefix', job.definition.name)}/default/{uuid.uuid4().hex}"
+        group = job.log_group()
+        job.log_stream = f"{job.log_prefix()}/default/{uuid.uuid4().hex}"
         try:
             principal = self._principal(job)
             container = make_container(self._aws, job, number, principal)

@@ -12,6 +12,7 @@ from moto.batch.exceptions import ClientException
 
 from local.batch_job import Job
 from local.batch_process import Container
+from local.iam.guard import may, may_assume
 from local.records import ImageMapping, Principal
 from local.server import EmbeddedAws
 
@@ -38,8 +39,9 @@ def make_container(aws: EmbeddedAws, job: Job, attempt: int, principal: Principa
     """The container of the next attempt.
 
     Raises:
-        CannotStartError: its image has no folder here, or a secret cannot be read.
+        CannotStartError: its image has no folder here, a secret cannot be read, or its log cannot be written.
     """
+    _check_log(aws, job)
     image = _image(aws, str(job.definition.container_properties["image"]))
     command = [*image.entrypoint, *job.command()]
     if command and command[0] in {"python", "python3"}:
@@ -58,6 +60,21 @@ def make_container(aws: EmbeddedAws, job: Job, attempt: int, principal: Principa
     if job.index is not None:
         variables["AWS_BATCH_JOB_ARRAY_INDEX"] = str(job.index)
     return Container(command, image.cwd, variables, int(job.resource("MEMORY")), job.timeout_s())
+
+
+def _check_log(aws: EmbeddedAws, job: Job) -> None:
+    """The execution role writes the log; a container whose log it may not open does not start."""
+    role = job.definition.container_properties.get("executionRoleArn")
+    if not role:
+        return
+    if not may_assume(aws, role, "ecs-tasks.amazonaws.com"):
+        raise CannotStartError(f"ECS was unable to assume the role '{role}' that was provided for this task.")
+    arn = f"arn:aws:logs:{aws.region}:{aws.account}:log-group:{job.log_group()}:log-stream:{job.log_stream}"
+    for action in ("logs:CreateLogStream", "logs:PutLogEvents"):
+        if not may(aws, role, action, arn):
+            raise CannotStartError(
+                f"ResourceInitializationError: {role} is not authorized to perform: {action} on {arn}"
+            )
 
 
 def _image(aws: EmbeddedAws, uri: str) -> ImageMapping:

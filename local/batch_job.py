@@ -73,6 +73,15 @@ class Job:
     def retry_strategy(self) -> Mapping[str, Any]:
         return self.request.get("retryStrategy") or self.definition.retry_strategy or {}
 
+    def log_group(self) -> str:
+        return str(self._log_options().get("awslogs-group", "/aws/batch/job"))
+
+    def log_prefix(self) -> str:
+        return str(self._log_options().get("awslogs-stream-prefix", self.definition.name))
+
+    def _log_options(self) -> Mapping[str, str]:
+        return (self.definition.container_properties.get("logConfiguration") or {}).get("options") or {}
+
     def array_size(self) -> int:
         return int((self.request.get("arrayProperties") or {}).get("size", 0))
 

@@ -28,7 +28,7 @@ from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
 from moto.core.exceptions import JsonRESTError
 
 from local.archives import MAX_UNPACKED_BYTES, unpacked, unpacked_bytes
-from local.iam.guard import may_assume
+from local.iam.guard import may, may_assume
 from local.lambda_process import Answer, FunctionSpec, LambdaProcess
 from local.logs import put_lines
 from local.records import Invocation
@@ -275,7 +275,12 @@ class LambdaRuntime:
             lines.append(str(answer.error["errorMessage"]))
         lines += [f"END RequestId: {request_id}", report]
         answer.log = "\n".join(lines).encode()
-        put_lines(self._aws, spec.log_group, environment.log_stream, lines)
+        stream = f"log-group:{spec.log_group}:log-stream:{environment.log_stream}"
+        arn = f"arn:aws:logs:{self._aws.region}:{self._aws.account}:{stream}"
+        if may(self._aws, spec.role_arn, "logs:PutLogEvents", arn):
+            put_lines(self._aws, spec.log_group, environment.log_stream, lines)
+        else:  # AWS says nothing either, and the log stays empty
+            _log.warning("log_not_written function=%s its role may not logs:PutLogEvents", spec.name)
         self._aws.invocations.append(
             Invocation("function", spec.name, request_id, begun_at, seconds, answer.peak_rss_mib, error, cold)
         )

@@ -65,7 +65,7 @@ class IamGuard:
         principal = request.principal
         if principal is None:
             return None
-        documents = self._documents(principal.role_arn)
+        documents = _documents(self._account.id, principal.role_arn)
         for need in self._needs(request):
             unknown: set[str] = set()
             verdict = decide(documents, need, unknown)
@@ -90,13 +90,19 @@ class IamGuard:
         if bucket is not None and key not in bucket.keys:
             yield Need("s3:ListBucket", f"arn:aws:s3:::{name}", {"s3:prefix": key})
 
-    def _documents(self, role_arn: str) -> tuple[str, ...]:
-        """The documents of the role's policies; none when the role is gone."""
-        try:
-            role = iam_backends[self._account.id]["aws"].get_role_by_arn(role_arn)
-        except NotFoundException:
-            return ()
-        return (*role.policies.values(), *(_default_document(policy) for policy in role.managed_policies.values()))
+
+def may(aws: EmbeddedAws, role_arn: str, action: str, resource: str) -> bool:
+    """Whether a role's policies allow what a service does for it outside of a request, as writing its log."""
+    return decide(_documents(aws.account, role_arn), Need(action, resource), set()) is Verdict.ALLOWED
+
+
+def _documents(account: str, role_arn: str) -> tuple[str, ...]:
+    """The documents of the role's policies; none when the role is gone."""
+    try:
+        role = iam_backends[account]["aws"].get_role_by_arn(role_arn)
+    except NotFoundException:
+        return ()
+    return (*role.policies.values(), *(_default_document(policy) for policy in role.managed_policies.values()))
 
 
 def _default_document(policy: Any) -> str:

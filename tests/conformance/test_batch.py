@@ -300,6 +300,23 @@ def test_a_secret_of_the_definition_is_a_variable(aws, role, submit):
     assert log(aws, job) == ["s3cret"]
 
 
+def test_a_container_whose_log_may_not_be_written_does_not_start(aws, submit):
+    execution = make_role(aws, "no-logs", service="ecs-tasks")
+
+    job = ended(aws, submit("print(1)", container={"executionRoleArn": execution}))
+
+    assert job["statusReason"] == "Task failed to start"
+    assert "logs:CreateLogStream" in job["container"]["reason"]
+
+
+def test_a_role_that_does_not_trust_tasks_is_not_assumed(aws, submit):
+    role = make_role(aws, "for-lambda", service="lambda")
+
+    job = ended(aws, submit("print(1)", container={"jobRoleArn": role}))
+
+    assert job["container"]["reason"].startswith("ECS was unable to assume the role")
+
+
 def test_without_a_job_role_there_are_no_credentials(aws, submit):
     job = ended(aws, submit("import os; print([n for n in os.environ if 'KEY' in n])", container={"jobRoleArn": ""}))
 

@@ -2,6 +2,7 @@
 
 import json
 import time
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -475,3 +476,10 @@ def test_a_state_machine_gets_its_substitutions(aws, stack):
 
     found = aws.client("stepfunctions").describe_state_machine(stateMachineArn=stack.resource("M"))["definition"]
     assert json.loads(found)["States"]["A"]["Result"] == 'a "quoted" word'
+
+
+def test_every_type_is_on_the_page_with_its_reason():
+    page = (Path(__file__).parents[2] / "docs" / "embedded-aws.md").read_text()
+
+    assert not [name for name in KINDS if f"`{name}`" not in page]
+    assert not [name for name, reason in NO_OPS.items() if f"| `{name}` | {reason} |" not in page]

@@ -274,6 +274,23 @@ def test_the_log_goes_to_the_group_that_the_function_names(aws, function):
     }
 
 
+def test_without_the_permission_there_is_no_log(aws):
+    role = make_role(aws, "silent")
+    aws.client("lambda").create_function(
+        FunctionName="silent",
+        Runtime="python3.13",
+        Role=role,
+        Handler="index.handler",
+        Code={"ZipFile": archive(index="def handler(event, context): print('unheard')")},
+    )
+    silent = Deployed(aws, "silent")
+
+    silent.result()
+
+    with pytest.raises(aws.client("logs").exceptions.ResourceNotFoundException):
+        silent.log()
+
+
 def test_new_code_takes_effect_at_the_next_invocation(aws, function):
     versioned = function("def handler(event, context): return 1")
     assert versioned.result() == 1
