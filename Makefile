@@ -15,6 +15,8 @@ $(STAMP): requirements/dev.txt requirements/uv.txt
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'Could not make a virtual environment. Cure on Debian or Ubuntu: apt install python3-venv'; exit 1; }
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/dev.txt
+	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(BIN)/python" -P -m shortlist "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $(BIN)/shortlist
+	@chmod +x $(BIN)/shortlist
 	@touch $@
 
 demo: $(STAMP)  ## the weekly run on real purchases, on the embedded AWS; results in out/demo/
