@@ -16,10 +16,10 @@ from rich.console import Console
 from cdk.synth import synthesise
 from local.demo.check import check, user_lists
 from local.demo.data import write_tables
-from local.deploy import deploy
 from local.server import EmbeddedAws
+from local.stack import deploy_shortlist
 from shortlist.aws.deployment import Deployment
-from shortlist.aws.dynamodb import DynamoListsTable
+from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.progress import Progress
 from shortlist.aws.s3 import S3ObjectStore
 from shortlist.commands.view import list_table, report_table, watch
@@ -43,11 +43,11 @@ def main() -> int:
     console = Console()
     shutil.rmtree(OUT, ignore_errors=True)
     with console.status("Synthesising the stack (the first time installs what its functions need) …"):
-        assembly = synthesise("local")
+        synthesise("local")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, EmbeddedAws(Path(folder)) as aws:
         with console.status("Deploying it to the embedded AWS …"):
-            deploy(aws, assembly)
+            deploy_shortlist(aws)
         deployment = Deployment.find(aws.client("cloudformation"))
         store = S3ObjectStore(aws.client("s3"), deployment.bucket)
         with console.status("Dropping the shop's tables into the bucket …"):
