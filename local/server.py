@@ -16,6 +16,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,16 @@ if TYPE_CHECKING:
 
 ROOT_CREDENTIALS = Credentials("test", "test")
 _running = threading.Lock()
+_making_clients = threading.Lock()  # a session of boto3 makes one client at a time
+
+
+@lru_cache
+def _session() -> Any:
+    """The session of every client: it keeps what it has read of the service models, 60 to 300 ms each."""
+    session = botocore.session.Session()
+    session.set_config_variable("config_file", os.devnull)  # the developer's own profile stays out
+    session.set_config_variable("credentials_file", os.devnull)
+    return boto3.session.Session(botocore_session=session)
 
 
 def _extensions() -> list[Callable[[EmbeddedAws], None]]:
@@ -100,7 +111,6 @@ class EmbeddedAws:
         self._endpoint = ""
         self._cleanup = ExitStack()
         self._clients: dict[str, Any] = {}
-        self._client_lock = threading.Lock()
 
     def __enter__(self) -> EmbeddedAws:
         self.start()
@@ -230,19 +240,15 @@ class EmbeddedAws:
 
     def client(self, service: str, principal: Principal | None = None) -> Any:
         """A boto3 client of this AWS, with root credentials (shared, do not close) or those of a principal (yours)."""
-        if principal is not None:
-            return self._new_client(service, principal.credentials)
-        with self._client_lock:
+        with _making_clients:
+            if principal is not None:
+                return self._new_client(service, principal.credentials)
             if service not in self._clients:
                 self._clients[service] = self._new_client(service, ROOT_CREDENTIALS)
             return self._clients[service]
 
     def _new_client(self, service: str, credentials: Credentials) -> Any:
-        session = botocore.session.Session()
-        session.set_config_variable("config_file", os.devnull)  # the developer's own profile stays out
-        session.set_config_variable("credentials_file", os.devnull)
-        factory: Any = boto3.session.Session(botocore_session=session)
-        return factory.client(
+        return _session().client(
             service,
             region_name=self.region,
             endpoint_url=self.endpoint,
