@@ -91,8 +91,10 @@ def write_manifest(
     write_json(store, RunKeys(run.run_id).manifest(stage, shard), manifest)
 
 
-def write_metrics(store: MemoryStore, *, publish: bool = True, reasons: tuple[str, ...] = (), run: Run = RUN) -> None:
-    metrics = RunMetrics(holdout=holdout(), index=INDEX, publish=publish, reasons=reasons, published_run="")
+def write_metrics(
+    store: MemoryStore, *, publish: bool = True, reasons: tuple[str, ...] = (), run: Run = RUN, measured=None
+) -> None:
+    metrics = RunMetrics(holdout=measured or holdout(), index=INDEX, publish=publish, reasons=reasons, published_run="")
     write_json(store, RunKeys(run.run_id).metrics, metrics)
 
 

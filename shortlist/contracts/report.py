@@ -94,6 +94,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     """The whole of report.json.
 
     Attributes:
+        lists: the kinds that the campaign makes; the first is the one that is mailed.
         lists_written: users whose lists are stored.
         mails_sent: accepted by the mail service, each to one recipient.
         mails_suppressed: recipients left out, counted by cause in `suppressed_by_cause`.
@@ -109,6 +110,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     campaign: str
     status: RunStatus
     as_of: str
+    lists: tuple[ListKind, ...]
     counts: Counts
     lists_written: int
     mails_sent: int

@@ -44,15 +44,17 @@ def page(report: Report, plots: Mapping[str, str]) -> str:
         kind_titles=KIND_TITLES,
         series=SERIES,
         outcomes=[(getattr(report, field), name, words) for field, name, words in _OUTCOMES],
-        best_baseline=_best_baseline(report),
+        headline=_headline(report),
     )
 
 
-def _best_baseline(report: Report) -> tuple[str, float]:
-    """Name and recall of the better baseline on the `everything` list."""
-    named = {name: f.recall_at_x for name, f in report.metrics.by_name.items() if name != "model"}
-    best = max(named, key=named.__getitem__)
-    return SERIES[best], named[best]
+def _headline(report: Report) -> tuple[str, float, str, float]:
+    """The list that is mailed, its recall, and its better baseline's name and recall."""
+    kind = report.lists[0]
+    measured = report.metrics.kinds.get(kind, report.metrics)
+    recalls = {name: figures.recall_at_x for name, figures in measured.by_name.items() if name != "model"}
+    best = max(recalls, key=recalls.__getitem__)
+    return KIND_TITLES[kind], measured.recall_at_x, SERIES[best], recalls[best]
 
 
 def _count(number: float) -> str:

@@ -38,7 +38,7 @@ def draw(report: Report) -> dict[str, str]:
 
 def recall_plot(report: Report) -> str:
     """Bars of recall by list kind, the model above its baselines."""
-    kinds = {KIND_TITLES[kind]: figures.by_name for kind, figures in report.metrics.kinds.items()}
+    kinds = {KIND_TITLES[kind]: figures.by_name for kind, figures in report.metrics.kinds.items() if figures.users}
     rows = sum(len(shown(named)) + 1 for named in kinds.values())
     with _style():
         figure, axes = _figure(rows)

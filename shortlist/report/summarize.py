@@ -54,6 +54,7 @@ def summarize(
         campaign=run.campaign,
         status=_status(run, campaign, metrics.publish, bool(mailed)),
         as_of=run.as_of,
+        lists=campaign.lists,
         counts=Counts(
             users=prepare.users,
             items=prepare.items,

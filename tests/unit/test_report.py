@@ -16,6 +16,7 @@ from tests.finished_run import (
     CAMPAIGN,
     RUN,
     START,
+    holdout,
     write_campaign,
     write_finished,
     write_learned,
@@ -162,6 +163,19 @@ def test_a_run_that_was_held_back_is_reported_without_a_second_message():
     record = world.runs.get(RUN.campaign, RUN.run_id)
     assert (record.status, record.message) == ("held_back", reason)
     assert b"does not beat &lt;popularity&gt;." in world.store.read(KEYS.report_html)
+
+
+def test_a_shop_so_young_that_nothing_could_be_measured_has_a_report_too():
+    world = World()
+    write_learned(world.store)
+    reasons = ("everything: nobody has held-out interactions of this kind.",)
+    write_metrics(world.store, publish=False, reasons=reasons, measured=holdout(users=0))
+
+    world.report()
+
+    html = world.store.read(KEYS.report_html)
+    assert b"nobody has held-out interactions" in html
+    assert b"Everything</td>" not in html
 
 
 def test_the_team_and_the_runs_table_learn_how_it_ended(world):
