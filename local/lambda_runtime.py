@@ -8,12 +8,9 @@ and an asynchronous one that fails is tried again at once, not after minutes.
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 import logging
 import math
-import os
-import shutil
 import tempfile
 import threading
 import time
@@ -24,11 +21,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from moto.awslambda.models import LambdaBackend, LambdaFunction, lambda_backends
+from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.core.exceptions import JsonRESTError
 
-from local.archives import MAX_UNPACKED_BYTES, unpacked, unpacked_bytes
+from local.archives import MAX_UNPACKED_BYTES, unpacked_bytes
 from local.iam.guard import may, may_assume
+from local.lambda_environment import link_runtime_packages, spec_of, variables_of
 from local.lambda_process import Answer, FunctionSpec, LambdaProcess
 from local.logs import put_lines
 from local.records import Invocation
@@ -38,9 +36,6 @@ MAX_REQUEST_BYTES = 6 * 1024 * 1024
 MAX_ASYNCHRONOUS_BYTES = 1024 * 1024
 MAX_RESPONSE_BYTES = MAX_REQUEST_BYTES + 100  # as the service words it
 ASYNCHRONOUS_ATTEMPTS = 3
-MIB_PER_VCPU = 1769
-# What the Python runtimes of Lambda bring; a function's own copies come first.
-RUNTIME_PACKAGES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 _log = logging.getLogger(__name__)
 
 
@@ -105,8 +100,7 @@ class LambdaRuntime:
 
     def __init__(self, aws: EmbeddedAws) -> None:
         self._aws = aws
-        self._code_cache = aws.cache_dir / "functions"
-        self._runtime_dir = _link_runtime_packages(aws.data_dir / "runtime")
+        self._runtime_dir = link_runtime_packages(aws.data_dir / "runtime")
         self._lock = threading.Lock()
         self._idle: OrderedDict[LambdaProcess, None] = OrderedDict()  # least recently used first
         self._busy: set[LambdaProcess] = set()
@@ -174,7 +168,7 @@ class LambdaRuntime:
             raise _refusal(429, "TooManyRequestsException", "Rate Exceeded.")
 
     def _environment(self, function: Any) -> LambdaProcess:
-        spec = self._spec(function)
+        spec = spec_of(function, self._aws.cache_dir, self._runtime_dir)
         with self._lock:
             if self._stopped:
                 raise _refusal(503, "ServiceException", "The embedded AWS is stopping.")
@@ -191,17 +185,9 @@ class LambdaRuntime:
     def _start(self, spec: FunctionSpec, function: Any) -> LambdaProcess:
         principal = self._aws.assume(spec.role_arn, f"function:{spec.name}")
         stream = f"{time.strftime('%Y/%m/%d')}/[{function.version}]{uuid.uuid4().hex}"
-        folder = Path(tempfile.mkdtemp(prefix=f"{spec.name[:40]}-", dir=self._aws.scratch_dir))
-        variables = {
-            **self._aws.environment(principal.credentials),
-            "PATH": os.environ.get("PATH", os.defpath),
-            "TMPDIR": str(folder),
-            "HOME": str(folder),
-            **_reserved_variables(spec, function),
-            "AWS_LAMBDA_LOG_STREAM_NAME": stream,
-            **dict(spec.environment),
-        }
-        environment = LambdaProcess(spec, variables, stream)
+        own = {**self._aws.environment(principal.credentials), "AWS_LAMBDA_LOG_STREAM_NAME": stream}
+        scratch = Path(tempfile.mkdtemp(prefix=f"{spec.name[:40]}-", dir=self._aws.scratch_dir))
+        environment = LambdaProcess(spec, {**own, **variables_of(spec, function, scratch)}, stream)
         principal.kill = environment.kill
         with self._lock:
             self._busy.add(environment)
@@ -220,25 +206,6 @@ class LambdaRuntime:
                 surplus.append(self._idle.popitem(last=False)[0])
         for one in surplus:
             one.close()
-
-    def _spec(self, function: Any) -> FunctionSpec:
-        layers = []
-        for layer in function.layers or ():
-            version = lambda_backends[function.account_id][function.region].layers_versions_by_arn(layer["Arn"])
-            layers.append(unpacked(version.code_bytes, self._code_cache) / "python")
-        return FunctionSpec(
-            name=function.function_name,
-            arn=function.function_arn,
-            code_dir=unpacked(function.code_bytes, self._code_cache),
-            layers=tuple(layers),
-            runtime_dir=self._runtime_dir,
-            bytecode_dir=self._aws.cache_dir / "bytecode",
-            role_arn=function.role,
-            memory_mib=int(function.memory_size),
-            timeout_s=float(function.timeout),
-            log_group=function.get_configuration()["LoggingConfig"]["LogGroup"],
-            environment=tuple(sorted(function.environment_vars.items())),
-        )
 
     def _start_asynchronous(self, function: Any, event: bytes) -> None:
         def attempts() -> None:
@@ -307,41 +274,3 @@ def _check_event(event: bytes, limit: int) -> None:
     except ValueError as error:
         message = f"Could not parse request body into json: {error}"
         raise _refusal(400, "InvalidRequestContentException", message) from None
-
-
-def _reserved_variables(spec: FunctionSpec, function: Any) -> dict[str, str]:
-    """The variables that Lambda sets, and those by which it is told here that no X-Ray daemon listens."""
-    settings = function.get_configuration()["LoggingConfig"]
-    variables = {
-        "_HANDLER": str(function.handler),
-        "AWS_EXECUTION_ENV": f"AWS_Lambda_{function.run_time}",
-        "AWS_LAMBDA_FUNCTION_NAME": spec.name,
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(spec.memory_mib),
-        "AWS_LAMBDA_FUNCTION_VERSION": str(function.version),
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "AWS_LAMBDA_LOG_FORMAT": settings["LogFormat"],
-        "AWS_LAMBDA_LOG_GROUP_NAME": spec.log_group,
-        "LAMBDA_TASK_ROOT": str(spec.code_dir),
-        "LAMBDA_RUNTIME_DIR": str(spec.runtime_dir),
-        "LANG": "en_US.UTF-8",
-        "TZ": "UTC",
-        "OMP_NUM_THREADS": str(max(1, min(os.cpu_count() or 1, math.ceil(spec.memory_mib / MIB_PER_VCPU)))),
-        "POWERTOOLS_TRACE_DISABLED": "1",
-        "AWS_XRAY_SDK_ENABLED": "false",
-    }
-    if "ApplicationLogLevel" in settings:
-        variables["AWS_LAMBDA_LOG_LEVEL"] = settings["ApplicationLogLevel"]
-    return variables
-
-
-def _link_runtime_packages(folder: Path) -> Path:
-    """A folder with links to the packages of the Lambda runtime, and to no other package of this environment."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    for name in RUNTIME_PACKAGES:
-        spec = importlib.util.find_spec(name)
-        if spec is not None and spec.origin is not None:
-            origin = Path(spec.origin)
-            source = origin.parent if origin.name == "__init__.py" else origin
-            (folder / source.name).symlink_to(source)
-    return folder

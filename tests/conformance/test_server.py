@@ -64,7 +64,7 @@ from tests.conformance.kit import archive, make_role
 for round in range(2):
     with EmbeddedAws(Path(sys.argv[1])) as aws:
         assert aws.client("lambda").list_functions()["Functions"] == []
-        role = make_role(aws, "role")
+        role = make_role(aws, "role", {"Effect": "Allow", "Action": "logs:*", "Resource": "*"})
         code = archive(index="def handler(event, context): return event")
         settings = dict(Runtime="python3.13", Role=role, Handler="index.handler", Code={"ZipFile": code})
         aws.client("lambda").create_function(FunctionName="f", **settings)
