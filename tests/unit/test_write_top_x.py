@@ -3,6 +3,7 @@
 import hashlib
 import subprocess
 import sys
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -141,8 +142,8 @@ def test_a_shard_that_was_not_ranked_is_refused():
         write_top_x(requests(store)[0], store=store, lists=MemoryListsTable(), clock=FixedClock())
 
 
-@pytest.mark.parametrize("stage", ["write_top_x", "publish"])
-def test_the_stage_needs_no_numpy(stage):
-    code = f"import sys; sys.modules['numpy'] = None; import shortlist.stages.{stage}"
+@pytest.mark.parametrize("folder", ["write_top_x", "publish"])
+def test_the_function_needs_no_numpy(folder):
+    code = f"import sys; sys.modules['numpy'] = None; import lambdas.{folder}.handler"
 
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])

@@ -1,0 +1,212 @@
+"""Latent rows and seen items in; users a second out: our exact search with seen items left out, beside its peers.
+
+Contenders take turns in one process, so that a busy machine is busy for all of them; the median counts. `implicit`
+filters what was seen as we do, faiss `IndexFlatIP` filters nothing. Whether a contender's lists are those of sorting
+all float64 scores is looked at on a sample of users; the largest resident set is that of a process of its own.
+"""
+
+import argparse
+import importlib.metadata
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Final
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array
+from shortlist.stages.resume import peak_rss_mib
+from shortlist.topx import Seen, available_cores, rank_unseen
+
+X: Final = 20
+SAMPLE: Final = 200
+"""Users whose lists are compared with brute force."""
+PEERS: Final = {"implicit": "implicit", "faiss": "faiss-cpu"}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is searched: float32 rows of users and items, and what each user has seen."""
+
+    users: Float32Array
+    items: Float32Array
+    seen: Seen
+
+    @property
+    def gflop(self) -> float:
+        """Work of the matrix product alone."""
+        return 2e-9 * len(self.users) * self.items.size
+
+
+Search = Callable[[], Int32Array]
+
+
+def main(arguments: Sequence[str]) -> None:
+    given = _parser().parse_args(arguments)
+    problem = load(given.factors) if given.factors else make_up(given.users, given.items, given.dims, given.seen)
+    names = ["shortlist", *filter(None, given.peers.split(","))]
+    if given.alone:
+        contender(given.alone, problem)()
+        print(peak_rss_mib())
+        return
+    report = {
+        "users": len(problem.users),
+        "items": len(problem.items),
+        "dims": problem.items.shape[1],
+        "x": X,
+        "seen_per_user": round(len(problem.seen.items) / len(problem.users), 1),
+        "cores": available_cores(),
+        "sgemm_gflops": round(sgemm_gflops(problem), 1),
+        "versions": {name: importlib.metadata.version(PEERS[name]) for name in names if name in PEERS},
+    }
+    seconds, cpu_seconds, lists = take_turns({name: contender(name, problem) for name in names}, given.rounds)
+    results = []
+    for name in names:
+        rate = problem.gflop / median(seconds[name])
+        results.append(
+            {
+                "name": name,
+                "users_per_second": round(len(problem.users) / median(seconds[name]), 1),
+                "seconds": [round(value, 3) for value in seconds[name]],
+                "cpu_seconds": round(median(cpu_seconds[name]), 3),
+                "gflops": round(rate, 1),
+                "share_of_sgemm": round(rate / report["sgemm_gflops"], 3),
+                "peak_rss_mib": round(peak_rss_alone(name, arguments), 1),
+                "filters_seen": name != "faiss",
+                "identical_to_brute_force": identical(problem, lists[name], filtered=name != "faiss"),
+            }
+        )
+    text = json.dumps({**report, "results": results}, indent=1)
+    print(text)
+    if given.json:
+        Path(given.json).write_text(text + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench retrieval", description=__doc__)
+    parser.add_argument("--users", type=int, default=30_000)
+    parser.add_argument("--items", type=int, default=41_000)
+    parser.add_argument("--dims", type=int, default=65)
+    parser.add_argument("--seen", type=int, default=30, help="mean number of seen items of a user")
+    parser.add_argument("--factors", type=Path, help=".npz with users, items, indptr and seen instead of made-up ones")
+    parser.add_argument("--peers", default="implicit,faiss")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--json", help="file for the results")
+    parser.add_argument("--alone", help=argparse.SUPPRESS)
+    return parser
+
+
+def make_up(n_users: int, n_items: int, dims: int, seen_per_user: int) -> Problem:
+    """Rows like trained ones: unequal factor sizes, an item bias in the last column, few users who have seen much."""
+    rng = np.random.default_rng(42)
+    sizes = (0.5 / np.sqrt(1 + np.arange(dims))).astype(np.float32)
+    users = rng.standard_normal((n_users, dims), dtype=np.float32) * sizes
+    items = rng.standard_normal((n_items, dims), dtype=np.float32) * sizes
+    users[:, -1] = 1
+    counts = np.minimum(rng.lognormal(np.log(seen_per_user) - 0.32, 0.8, n_users).astype(np.int64), n_items // 2)
+    indptr = np.concatenate([[0], np.cumsum(counts)])
+    seen = [np.sort(rng.choice(n_items, count, replace=False)) for count in counts]
+    return Problem(users, items, Seen(indptr, np.concatenate(seen).astype(np.int32)))
+
+
+def load(path: Path) -> Problem:
+    """Trained rows: arrays `users`, `items` and the CSR `indptr`, `seen`."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Problem(arrays["users"], arrays["items"], Seen(arrays["indptr"], arrays["seen"]))
+
+
+def contender(name: str, problem: Problem) -> Search:
+    """A search, ready to run: whatever can be prepared once for many users is done here, for everyone alike."""
+    if name == "implicit":
+        return _implicit(problem)
+    if name == "faiss":
+        return _faiss(problem)
+    return lambda: rank_unseen(problem.users, problem.items, problem.seen, X).items
+
+
+def _implicit(problem: Problem) -> Search:
+    from implicit.cpu.als import AlternatingLeastSquares
+    from scipy.sparse import csr_matrix
+
+    model = AlternatingLeastSquares(factors=problem.items.shape[1])
+    model.user_factors, model.item_factors = problem.users, problem.items
+    data = np.ones(len(problem.seen.items), np.float32)
+    shape = (len(problem.users), len(problem.items))
+    seen = csr_matrix((data, problem.seen.items, problem.seen.indptr), shape=shape)
+    everybody = np.arange(len(problem.users))
+
+    def search() -> Int32Array:
+        with threadpool_limits(1, user_api="blas"):  # as its documentation asks for
+            items: Int32Array = model.recommend(everybody, seen, N=X, filter_already_liked_items=True)[0]
+        return items
+
+    return search
+
+
+def _faiss(problem: Problem) -> Search:
+    import faiss
+
+    index = faiss.IndexFlatIP(problem.items.shape[1])
+    index.add(problem.items)
+    return lambda: index.search(problem.users, X)[1].astype(np.int32)
+
+
+def sgemm_gflops(problem: Problem) -> float:
+    """The best of five products of a block of users with all items: what this machine can do at these dimensions."""
+    users = np.ascontiguousarray(problem.users[:512])
+    items = np.ascontiguousarray(problem.items[:100_000].T)
+    out = np.empty((len(users), items.shape[1]), np.float32)
+    best = min(_seconds(lambda: np.matmul(users, items, out=out)) for _ in range(5))
+    return 2e-9 * out.size * len(items) / best
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+def take_turns(
+    searches: dict[str, Search], rounds: int
+) -> tuple[dict[str, list[float]], dict[str, list[float]], dict[str, Int32Array]]:
+    """Seconds and CPU seconds of every round, and the lists, by name. The order turns with the rounds."""
+    names = list(searches)
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    cpu_seconds: dict[str, list[float]] = {name: [] for name in names}
+    lists: dict[str, Int32Array] = {}
+    for turn in range(rounds):
+        for name in names[turn % len(names) :] + names[: turn % len(names)]:
+            start, cpu_start = time.perf_counter(), time.process_time()
+            lists[name] = searches[name]()
+            seconds[name].append(time.perf_counter() - start)
+            cpu_seconds[name].append(time.process_time() - cpu_start)
+    return seconds, cpu_seconds, lists
+
+
+def peak_rss_alone(name: str, arguments: Sequence[str]) -> float:
+    """MiB of a process that makes the problem and searches once."""
+    command = [sys.executable, "-m", "bench", "retrieval", *arguments, "--alone", name]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ)
+    return float(done.stdout.split()[-1])
+
+
+def identical(problem: Problem, lists: Int32Array, *, filtered: bool) -> bool:
+    """Whether a sample of users has the lists of sorting all float64 scores, equal ones by row."""
+    sample = np.linspace(0, len(problem.users) - 1, min(SAMPLE, len(problem.users))).round().astype(int)
+    rows = np.arange(len(problem.items))
+    for user in sample.tolist():
+        scores = problem.items.astype(np.float64) @ problem.users[user].astype(np.float64)
+        allowed: BoolArray = np.ones(len(rows), np.bool_)
+        if filtered:
+            allowed[problem.seen.items[problem.seen.indptr[user] : problem.seen.indptr[user + 1]]] = False
+        best = rows[allowed][np.argsort(-scores[allowed], kind="stable")[:X]]
+        if lists[user].tolist() != best.tolist():
+            return False
+    return True
