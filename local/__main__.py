@@ -49,6 +49,7 @@ def serve(data_dir: Path, port: int, stopped: threading.Event) -> None:
         draft.write_text(json.dumps(ready))
         draft.replace(server_file)  # readers never see half of it
         _say(f"Ready: aws --endpoint-url {aws.endpoint} --region {aws.region} s3 ls")
+        _say(f"       AWS_ENDPOINT_URL={aws.endpoint} AWS_REGION={aws.region} cdk deploy --context target=local")
         try:
             stopped.wait()
         finally:
