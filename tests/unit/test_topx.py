@@ -161,6 +161,19 @@ def test_rows_of_some_users_are_replaced():
     assert ranking.scores.tolist() == [[0.6], [-np.inf], [0.5]]
 
 
+@pytest.mark.parametrize("dims", [1, 7, 33, 65])
+def test_copies_of_an_item_tie_wherever_they_stand(dims):
+    rng = np.random.default_rng(3)
+    vectors = np.tile(rng.normal(size=(70, dims)).astype(np.float32), (30, 1))
+    queries = rng.normal(size=(20, dims)).astype(np.float32)
+
+    found = rank_unseen(queries, vectors, seen_csr([set()] * 20), 60)
+
+    best_two = found.items.reshape(20, 2, 30)
+    assert (np.diff(best_two, axis=2) == 70).all()
+    assert (found.scores.reshape(20, 2, 30) == found.scores.reshape(20, 2, 30)[:, :, :1]).all()
+
+
 @given(seen_of=st.lists(st.sets(st.integers(0, 9)), min_size=1, max_size=5), searched=st.sets(st.integers(0, 9)))
 def test_seen_items_that_are_not_searched_are_left_behind(seen_of, searched):
     item_rows = np.array(sorted(searched), np.int32)
