@@ -19,17 +19,21 @@ MIB_PER_VCPU = 1769  # https://docs.aws.amazon.com/lambda/latest/dg/configuratio
 RUNTIME_PACKAGES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 
 
+def code_cache(cache: Path) -> Path:
+    """Where archives of functions and layers are unpacked."""
+    return cache / "functions"
+
+
 def spec_of(function: Any, cache: Path, runtime_dir: Path) -> FunctionSpec:
     """What an environment of the function is made of; its archive is unpacked under `cache` when it is new."""
-    code_cache = cache / "functions"
     layers = []
     for layer in function.layers or ():
         version = lambda_backends[function.account_id][function.region].layers_versions_by_arn(layer["Arn"])
-        layers.append(unpacked(version.code_bytes, code_cache) / "python")
+        layers.append(unpacked(version.code_bytes, code_cache(cache)) / "python")
     return FunctionSpec(
         name=function.function_name,
         arn=function.function_arn,
-        code_dir=unpacked(function.code_bytes, code_cache),
+        code_dir=unpacked(function.code_bytes, code_cache(cache)),
         layers=tuple(layers),
         runtime_dir=runtime_dir,
         bytecode_dir=cache / "bytecode",

@@ -24,9 +24,9 @@ from typing import Any
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.core.exceptions import JsonRESTError
 
-from local.archives import MAX_UNPACKED_BYTES, unpacked_bytes
+from local.archives import MAX_UNPACKED_BYTES, pointer_to, unpacked, unpacked_bytes
 from local.iam.guard import may, may_assume
-from local.lambda_environment import link_runtime_packages, spec_of, variables_of
+from local.lambda_environment import code_cache, link_runtime_packages, spec_of, variables_of
 from local.lambda_process import Answer, FunctionSpec, LambdaProcess
 from local.logs import put_lines
 from local.records import Invocation
@@ -86,6 +86,8 @@ def install(aws: EmbeddedAws) -> None:
         except Exception:
             vars(self).update(kept)
             raise
+        if getattr(self, "code_bytes", b""):  # on disk instead of in memory, where a dozen functions take a gigabyte
+            self.code_bytes = pointer_to(unpacked(self.code_bytes, code_cache(aws.cache_dir)))
 
     aws.replace(LambdaFunction, "_set_function_code", set_code)
     aws.replace(LambdaBackend, "create_function", create)
