@@ -57,6 +57,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         batch,
         bootstrap,
         cloudformation,
+        dynamodb,
         function_urls,
         iam,
         lambda_runtime,
@@ -75,6 +76,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         topics,
         ses,
         scheduler,
+        dynamodb,
         cloudformation,
         bootstrap,
     )
