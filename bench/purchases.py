@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -107,13 +108,11 @@ def _ours(split: Split, settings: Model) -> Ranked:
 
 
 def _implicit(split: Split, own: Float32Array) -> Ranked:
-    from implicit.als import AlternatingLeastSquares  # only where it is measured
-
     pairs = split.seen
     decayed = _decayed(split, 45.0)
     confidence = csr_matrix((1 + 5 * decayed, pairs.item_rows, pairs.indptr), shape=(split.shop.n_users, pairs.n_items))
-    model = AlternatingLeastSquares(**IMPLICIT)
-    with threadpool_limits(1, user_api="blas"):
+    with threadpool_limits(1, user_api="blas"):  # as implicit asks
+        model = AlternatingLeastSquares(**IMPLICIT)
         model.fit(confidence, show_progress=False)
     return rank(model.user_factors, model.item_factors, own, pairs, split.users, X)
 

@@ -80,7 +80,8 @@ class Model(Config, frozen=True, kw_only=True):
         unobserved_weight: α₀, the weight of a pair that was never seen.
         regularization: λ.
         regularization_exponent: ν in λ(n + α₀·n_other)^ν.
-        half_life_days: age at which an interaction counts half for the factors; None: no decay.
+        half_life_days: age at which an interaction counts half for what a user likes; None: no decay.
+        item_half_life_days: the same for what an item is like, which follows its recent buyers; None: half_life_days.
         saturation: s; a pair of summed weight d has the confidence d (1 + s) / (d + s); None: d itself.
         feature_regularization: ridge on the factors of features, relative to that of ids.
         repeat_horizon_days: what the repeat-purchase term looks ahead, and the newest days it is learned from.
@@ -90,12 +91,13 @@ class Model(Config, frozen=True, kw_only=True):
     """
 
     n_factors: Positive = 64
-    epochs: Positive = 6
-    unobserved_weight: NonNegative = 1.2
-    regularization: NonNegative = 0.3
+    epochs: Positive = 5
+    unobserved_weight: NonNegative = 1.0
+    regularization: NonNegative = 0.7
     regularization_exponent: NonNegative = 0.3
-    half_life_days: float | None = 45.0
-    saturation: float | None = 0.5
+    half_life_days: float | None = 120.0
+    item_half_life_days: float | None = 15.0
+    saturation: float | None = 1.0
     feature_regularization: NonNegative = 3.0
     repeat_horizon_days: Annotated[float, msgspec.Meta(gt=0.0)] = 28.0
     repeat_weight: float | None = None

@@ -150,6 +150,7 @@ def _past(events: Interactions, shop: Shop, settings: Model, reference_time: int
         n_items=shop.n_items,
         reference_time=reference_time,
         half_life_days=settings.half_life_days,
+        item_half_life_days=settings.item_half_life_days,
         saturation=settings.saturation,
     )
 
@@ -164,7 +165,9 @@ def _fit(
     on_epoch: OnEpoch | None = None,
     checkpoint: Path | None = None,
 ) -> FactorizationMachine:
-    pairs = csr_array((past.weight, past.item_rows, past.indptr), shape=(shop.n_users, shop.n_items))
+    shape = (shop.n_users, shop.n_items)
+    pairs = csr_array((past.weight, past.item_rows, past.indptr), shape=shape)
+    for_items = csr_array((past.item_weight, past.item_rows, past.indptr), shape=shape)
     machine = FactorizationMachine(
         n_factors=settings.n_factors,
         epochs=settings.epochs,
@@ -177,7 +180,15 @@ def _fit(
         seed=settings.seed,
     )
     users, items = (shop.user_features, shop.item_features) if settings.use_features else (None, None)
-    return machine.fit(pairs, users, items, start_from=start_from, on_epoch=on_epoch, checkpoint=checkpoint)
+    return machine.fit(
+        pairs,
+        users,
+        items,
+        item_interactions=for_items,
+        start_from=start_from,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
 
 
 def _facts(past: History, users: Float32Array, items: Float32Array, horizon_days: float) -> Float32Array:

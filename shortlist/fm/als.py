@@ -7,6 +7,9 @@
 after Hu, Koren, Volinsky 2008 (every unobserved pair counts), Rendle et al. 2021 (frequency-scaled regularisation). The
 unknowns are a user's and an item's *total* vectors, id and features together: the features then enter a row's own
 problem only as the mean it is drawn to, and their factors follow from one sparse ridge regression a half-epoch.
+
+The two halves of an epoch may weigh the same purchases differently: what a user likes shows over months, what an item
+is like (and how many want it) in its last weeks. Each half is then least squares in its own weights.
 """
 
 from dataclasses import dataclass
@@ -90,16 +93,17 @@ class RankingProblem:
     def __init__(
         self,
         interactions: csr_array,
+        item_interactions: csr_array,
         user_features: csr_array | None,
         item_features: csr_array | None,
         settings: RankingSettings,
         threads: Threads,
     ) -> None:
-        """`interactions` (n_users, n_items) holds confidences > 0, without duplicates, columns ascending in a row."""
+        """Both interactions (n_users, n_items) hold confidences > 0, without duplicates, columns ascending in a row."""
         self.settings = settings
         self._threads = threads
         self._users = Half.of(interactions, user_features, settings)
-        self._items = Half.of(csr_array(interactions.T), item_features, settings)
+        self._items = Half.of(csr_array(item_interactions.T), item_features, settings)
 
     def start(self, seed: int) -> State:
         """Small random items; users, biases and features at zero."""

@@ -44,6 +44,7 @@ class History:
         indptr: int64 (n_users + 1,), the pairs of every user.
         item_rows: int32 (n_pairs,).
         weight: float32 (n_pairs,), confidence: sum of weights, each halved with every half-life of its age, saturated.
+        item_weight: float32 (n_pairs,), the same with the half-life for items.
         last_seen: int64 (n_pairs,), epoch seconds.
         day_start: int64 (n_pairs + 1,), the days of every pair.
         age: float64 (n_days,), whole days before the reference time.
@@ -54,6 +55,7 @@ class History:
     indptr: Int64Array
     item_rows: Int32Array
     weight: Float32Array
+    item_weight: Float32Array
     last_seen: Int64Array
     day_start: Int64Array
     age: Float64Array
@@ -80,6 +82,7 @@ def history(
     n_items: int,
     reference_time: int,
     half_life_days: float | None = None,
+    item_half_life_days: float | None = None,
     saturation: float | None = None,
 ) -> History:
     """Group events by pair and day.
@@ -89,6 +92,7 @@ def history(
         n_users, n_items: sizes of the shop.
         reference_time: ages count from here, epoch seconds.
         half_life_days: None: weights do not fall with age.
+        item_half_life_days: of `item_weight`; None: as `half_life_days`.
         saturation: a pair of summed weight d gets d (1 + s) / (d + s): many purchases are not many times the evidence
             of one. None: d itself.
     """
@@ -99,23 +103,28 @@ def history(
     weight = events.weight[order].astype(np.float64)
     starts = _changes(key)
     pairs, days = np.flatnonzero(starts), np.flatnonzero(starts | _changes(day_of))
-    if half_life_days is not None:
-        decayed = weight * 0.5 ** ((reference_time - timestamp) / (DAY_S * half_life_days))
-    else:
-        decayed = weight
-    confidence = _reduce(np.add, decayed, pairs)
-    if saturation is not None:
-        confidence = confidence * (1 + saturation) / (confidence + saturation)
+
+    def confidence(half_life_days: float | None) -> Float32Array:
+        age = (reference_time - timestamp) / DAY_S
+        decayed = weight if half_life_days is None else weight * 0.5 ** (age / half_life_days)
+        summed = _reduce(np.add, decayed, pairs)
+        return _saturated(summed, saturation).astype(np.float32)
+
     return History(
         indptr=np.searchsorted(key[pairs] // n_items, np.arange(n_users + 1)).astype(np.int64),
         item_rows=(key[pairs] % n_items).astype(np.int32),
-        weight=confidence.astype(np.float32),
+        weight=confidence(half_life_days),
+        item_weight=confidence(item_half_life_days or half_life_days),
         last_seen=_reduce(np.maximum, timestamp, pairs),
         day_start=np.append(np.searchsorted(days, pairs), len(days)).astype(np.int64),
         age=day_of[days].astype(np.float64),
         strength=np.minimum(_reduce(np.maximum, weight, days), 1),
         visits=np.unique(events.user_row.astype(np.int64) * VISIT + day),
     )
+
+
+def _saturated(summed: Float64Array, saturation: float | None) -> Float64Array:
+    return summed if saturation is None else summed * (1 + saturation) / (summed + saturation)
 
 
 def _changes(values: NDArray[np.int64]) -> BoolArray:

@@ -60,9 +60,9 @@ class FactorizationMachine:
         objective: Objective = "ranking",
         *,
         n_factors: int = 64,
-        epochs: int = 6,
-        unobserved_weight: float = 1.2,
-        regularization: float = 0.3,
+        epochs: int = 5,
+        unobserved_weight: float = 1.0,
+        regularization: float = 0.7,
         regularization_exponent: float = 0.3,
         feature_regularization: float = 3.0,
         init_scale: float = 0.1,
@@ -116,6 +116,7 @@ class FactorizationMachine:
         user_features: CsrLike | None = None,
         item_features: CsrLike | None = None,
         *,
+        item_interactions: CsrLike | None = None,
         start_from: FactorModel | None = None,
         validate: Validate | None = None,
         on_epoch: Callable[[EpochReport], None] | None = None,
@@ -127,6 +128,7 @@ class FactorizationMachine:
             interactions: CSR (n_users, n_items) of confidences c > 0; duplicates add up, zeros are no interactions.
             user_features: CSR (n_users, f).
             item_features: CSR (n_items, f).
+            item_interactions: the same of confidences from which items are learned; None: `interactions`.
             start_from: a model of the same users, items and features (`align`) to go on from.
             validate: metric of the model after an epoch, larger is better.
             on_epoch: hears of every epoch, after its checkpoint is written.
@@ -137,16 +139,21 @@ class FactorizationMachine:
             DatasetError: a confidence is negative, a number NaN or infinite, or shapes differ.
         """
         pairs = _pairs(interactions)
+        for_items = pairs if item_interactions is None else _pairs(item_interactions)
+        if for_items.shape != pairs.shape:
+            raise DatasetError(f"interactions are {pairs.shape}, those to learn items from {for_items.shape}.")
         users = _features(user_features, pairs.shape[0], "user")
         items = _features(item_features, pairs.shape[1], "item")
         settings = self._ranking_settings()
         keeper = None
         if checkpoint:
-            arrays = [a for m in (pairs, users, items) if m is not None for a in (m.indptr, m.indices, m.data)]
+            arrays = [
+                a for m in (pairs, for_items, users, items) if m is not None for a in (m.indptr, m.indices, m.data)
+            ]
             start = list(start_from.arrays().values()) if start_from else []
             keeper = Checkpoint(checkpoint, fingerprint(self._what_matters(), arrays + start))
         with threads(self.n_threads) as crew:
-            problem = RankingProblem(pairs, users, items, settings, crew)
+            problem = RankingProblem(pairs, for_items, users, items, settings, crew)
             state, metrics = (keeper.newest() if keeper else None) or (None, [])
             state = state or (from_model(start_from, users, items) if start_from else problem.start(self.seed))
             spent: list[float] = []

@@ -91,6 +91,24 @@ def test_the_number_of_threads_changes_no_byte(n_threads):
     assert digest(machine) == digest(again)
 
 
+def test_items_can_be_learned_from_weights_of_their_own():
+    pairs = taste()
+    recent = pairs.copy()
+    recent.data[recent.indices == 8] *= 10  # everybody who ever bought item 8 did so lately
+
+    plain = FactorizationMachine(n_factors=3, epochs=4).fit(pairs)
+    weighted = FactorizationMachine(n_factors=3, epochs=4).fit(pairs, item_interactions=recent)
+
+    users = np.arange(60)
+    eight = np.full(60, 8)
+    assert weighted.predict(users, eight).mean() > plain.predict(users, eight).mean() + 0.05
+
+
+def test_weights_for_items_of_another_shape_are_refused():
+    with pytest.raises(DatasetError, match="those to learn items from"):
+        FactorizationMachine().fit(taste(), item_interactions=taste(60, 41))
+
+
 def test_another_seed_is_another_model():
     one, other = (FactorizationMachine(n_factors=3, epochs=1, seed=s).fit(taste()) for s in (1, 2))
 

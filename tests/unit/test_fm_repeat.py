@@ -82,6 +82,19 @@ def test_many_purchases_are_not_many_times_the_evidence_of_one():
     assert past.weight.tolist() == pytest.approx([1.0, 9 * 1.5 / 9.5])
 
 
+def test_items_have_a_half_life_of_their_own():
+    past = history(
+        interactions([(0, 0, 20.0, 1.0)]),
+        n_users=1,
+        n_items=1,
+        reference_time=NOW,
+        half_life_days=20,
+        item_half_life_days=10,
+    )
+
+    assert (past.weight[0], past.item_weight[0]) == pytest.approx((0.5, 0.25))
+
+
 def test_facts_of_a_pair_by_hand():
     past = history(
         interactions([(0, 0, 2, 1), (0, 0, 12, 1), (0, 1, 5, 1), (0, 2, 30, 1)]),
