@@ -14,7 +14,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from moto.core.responses import ActionResult
-from moto.stepfunctions.exceptions import ExecutionDoesNotExist, InvalidExecutionInput, ResourceNotFound
+from moto.stepfunctions.exceptions import (
+    ExecutionDoesNotExist,
+    InvalidExecutionInput,
+    ResourceNotFound,
+    ValidationException,
+)
 from moto.stepfunctions.parser.api import ExecutionStatus
 from moto.stepfunctions.parser.backend.execution import BaseExecutionWorkerCommunication, Execution
 from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfunctions_parser_backends
@@ -24,6 +29,7 @@ from moto.stepfunctions.responses import StepFunctionResponse
 if TYPE_CHECKING:
     from local.server import EmbeddedAws
 
+_MAX_INPUT_BYTES = 262_144
 _TIME_TO_END_S = 2.0
 
 
@@ -34,6 +40,8 @@ def install(aws: EmbeddedAws) -> None:
     def start_execution(self: Any, state_machine_arn: str, name: str | None, execution_input: str) -> Any:
         if name is not None:
             self._validate_name(name)
+        if len(execution_input.encode()) > _MAX_INPUT_BYTES:
+            raise ValidationException(f"Value at 'input' must have length less than or equal to {_MAX_INPUT_BYTES}")
         try:
             json.loads(execution_input)
         except ValueError as error:

@@ -132,6 +132,7 @@ def test_a_machine_of_a_template_runs_with_its_substitutions(aws, machines):
     stacks = aws.client("cloudformation")
 
     stacks.create_stack(StackName="machines", TemplateBody=json.dumps(template))
+    stacks.get_waiter("stack_create_complete").wait(StackName="machines", WaiterConfig={"Delay": 0.1})
 
     outputs = stacks.describe_stacks(StackName="machines")["Stacks"][0]["Outputs"]
     (arn,) = {output["OutputValue"] for output in outputs}

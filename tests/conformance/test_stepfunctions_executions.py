@@ -66,6 +66,11 @@ def test_input_that_is_no_json_is_refused(machines):
         start(machines, machines.create(QUICK), input="{")
 
 
+def test_input_over_256_kib_is_refused(machines):
+    with pytest.raises(machines.client.exceptions.ClientError, match="262144"):
+        start(machines, machines.create(QUICK), input=json.dumps("x" * 262_144))
+
+
 def test_a_stopped_execution_is_aborted_at_once_with_the_error_and_cause_given(machines):
     execution = machines.start(WAITING)
 
