@@ -9,7 +9,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from shortlist.config import Model
-from shortlist.contracts.arrays import Float32Array
+from shortlist.contracts.arrays import BoolArray, Float32Array
 from shortlist.evaluate import Pairs, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
 from shortlist.fm.machine import EpochReport, FactorizationMachine
@@ -21,6 +21,7 @@ from shortlist.fm.threads import threads
 from shortlist.latent import item_latent, user_latent
 
 GAMMAS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
+HORIZONS: Final = 3  # from which r is learned: a single one (Christmas, a holiday) is not like the others
 DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon
 X: Final = 20  # list length for which γ is chosen
 MOST_USERS: Final = 1000  # users on whom γ is chosen
@@ -97,7 +98,7 @@ def learn(
         events: at least one.
         shop: sizes and features.
         settings: of the campaign.
-        repeat: learned before; None learns it from the newest horizon of `events`, which costs another fit.
+        repeat: learned before; None learns it from the newest horizons of `events`, a fit each.
         start_from: last week's model, aligned to these rows.
         on_epoch, checkpoint: of the final fit, as FactorizationMachine.fit takes them.
         n_threads: None for all cores.
@@ -111,29 +112,52 @@ def learn(
 
 
 def learn_repeat(events: Interactions, shop: Shop, settings: Model, *, n_threads: int | None = None) -> RepeatModel:
-    """r and γ from the newest horizon of `events`, seen from the moment before it."""
+    """r from the newest horizons of `events`, each seen from the moment before it; γ from the newest of them."""
     horizon = settings.repeat_horizon_days
-    gamma = DEFAULT_GAMMA if settings.repeat_weight is None else settings.repeat_weight
-    simple = RepeatModel.simple(gamma, horizon)
+    simple = RepeatModel.simple(DEFAULT_GAMMA if settings.repeat_weight is None else settings.repeat_weight, horizon)
     if settings.repeat_weight == 0:
         return simple
-    moment = int(events.timestamp.max() - horizon * DAY_S)
-    is_past = events.timestamp <= moment
-    if not is_past.any():
+    newest = int(events.timestamp.max())
+    moments = [int(newest - n * horizon * DAY_S) for n in range(HORIZONS, 0, -1)]
+    views = [_look_back(events, shop, settings, m, n_threads) for m in moments if (events.timestamp <= m).any()]
+    if not views:
         return simple
-    past = _past(events.where(is_past), shop, settings, moment)
-    later = events.where(~is_past)
-    relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
-    model = _fit(past, shop, settings, n_threads).model
-    users, items = latent(model, shop)
-    facts = _facts(past, users, items, horizon)
-    seen = Pairs(past.indptr, past.item_rows, shop.n_items)
-    came_back = np.isin(seen.keys, relevant.keys, assume_unique=True)
+    facts, came_back = (np.concatenate([getattr(view, name) for view in views]) for name in ("facts", "came_back"))
     with threads(n_threads) as crew:
         learned = fit_repeat(facts, came_back, horizon_days=horizon, seed=settings.seed, crew=crew)
-        if settings.repeat_weight is not None:
-            return replace(learned, gamma=settings.repeat_weight)
-        return replace(learned, gamma=_choose_gamma(learned.chance(facts), users, items, seen, relevant, settings.seed))
+        gamma = settings.repeat_weight if settings.repeat_weight is not None else _choose_gamma(learned, views[-1])
+    return replace(learned, gamma=gamma)
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """What was known at a moment, and what was bought in the horizon after it.
+
+    Attributes:
+        users, items: latent rows of the model trained on what was known.
+        seen: pairs known.
+        facts: of every seen pair (n_pairs, p).
+        came_back: whether the pair was bought in the horizon (n_pairs,).
+        bought: pairs of the horizon.
+    """
+
+    users: Float32Array
+    items: Float32Array
+    seen: Pairs
+    facts: Float32Array
+    came_back: BoolArray
+    bought: Pairs
+
+
+def _look_back(events: Interactions, shop: Shop, settings: Model, moment: int, n_threads: int | None) -> _View:
+    horizon = settings.repeat_horizon_days
+    past = _past(events.where(events.timestamp <= moment), shop, settings, moment)
+    later = events.where((events.timestamp > moment) & (events.timestamp <= moment + horizon * DAY_S))
+    users, items = latent(_fit(past, shop, settings, n_threads).model, shop)
+    seen = Pairs(past.indptr, past.item_rows, shop.n_items)
+    bought = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
+    came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
+    return _View(users, items, seen, _facts(past, users, items, horizon), came_back, bought)
 
 
 def latent(model: FactorModel, shop: Shop) -> tuple[Float32Array, Float32Array]:
@@ -200,17 +224,15 @@ def _facts(past: History, users: Float32Array, items: Float32Array, horizon_days
     return repeat_facts(past, affinity, n_items=len(items), horizon_days=horizon_days)
 
 
-def _choose_gamma(
-    chance: Float32Array, users: Float32Array, items: Float32Array, seen: Pairs, relevant: Pairs, seed: int
-) -> float:
-    """The γ whose lists of everything recall most of what was bought in the newest horizon; the smallest of equals."""
-    active = relevant.users()
-    if len(active) > MOST_USERS:
-        active = np.sort(np.random.default_rng(seed).choice(active, MOST_USERS, replace=False))
-    base = rank(users, items, np.zeros_like(chance), seen, active, X)
+def _choose_gamma(repeat: RepeatModel, view: _View) -> float:
+    """The γ whose lists of everything recall most of what was bought in the horizon; the smallest of equals."""
+    active = view.bought.users()
+    active = active[:: len(active) // MOST_USERS + 1]
+    chance = repeat.chance(view.facts)
+    base = rank(view.users, view.items, np.zeros_like(chance), view.seen, active, X)
 
     def recall(gamma: float) -> float:
         ranked = replace(base, seen_scores=base.seen_scores + np.float32(gamma) * chance)
-        return measure(make_lists(ranked, seen, "everything", X), active, relevant, X).recall
+        return measure(make_lists(ranked, view.seen, "everything", X), active, view.bought, X).recall
 
     return max(GAMMAS, key=recall)

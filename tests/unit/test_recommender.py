@@ -1,0 +1,130 @@
+"""The whole model on a shop whose customers come back for what they like."""
+
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+import pytest
+
+from shortlist.config import Model
+from shortlist.evaluate import Pairs, make_lists, measure, rank, rank_by_popularity
+from shortlist.fm.history import DAY_S, Interactions
+from shortlist.recommender import Recommender, Shop, latent, learn
+
+N_USERS, N_ITEMS, DAYS = 120, 40, 160
+NOW = 20_000 * DAY_S
+SETTINGS = Model(n_factors=6, epochs=3, repeat_horizon_days=20, half_life_days=None, item_half_life_days=None)
+
+
+def purchases(seed: int = 0) -> Interactions:
+    """Everybody has four staples, bought again and again, and tries other things of their half of the catalogue."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for user in range(N_USERS):
+        half = np.arange(user % 2, N_ITEMS, 2)
+        staples = rng.choice(half, 4, replace=False)
+        for day in range(user % 7, DAYS, 7):
+            rows += [(user, item, day) for item in staples if rng.random() < 0.7]
+            rows.append((user, rng.choice(half), day))
+    user, item, day = np.array(rows).T
+    return Interactions(
+        user.astype(np.int32), item.astype(np.int32), NOW - (DAYS - day) * DAY_S, np.ones(len(rows), np.float32)
+    )
+
+
+def recall(recommender: Recommender, train: Interactions, later: Interactions, *, gamma: float | None = None) -> float:
+    shop = Shop(N_USERS, N_ITEMS)
+    if gamma is not None:
+        recommender = replace(recommender, repeat=replace(recommender.repeat, gamma=gamma))
+    past = recommender.past(train, shop, SETTINGS)
+    users, items = latent(recommender.model, shop)
+    seen = Pairs(past.indptr, past.item_rows, N_ITEMS)
+    bought = Pairs.of(later.user_row, later.item_row, n_users=N_USERS, n_items=N_ITEMS)
+    ranked = rank(users, items, recommender.pair_repeat(past, users, items), seen, bought.users(), 4)
+    return measure(make_lists(ranked, seen, "everything", 4), ranked.users, bought, 4).recall
+
+
+def halves(events: Interactions) -> tuple[Interactions, Interactions]:
+    moment = NOW - 20 * DAY_S
+    return events.where(events.timestamp <= moment), events.where(events.timestamp > moment)
+
+
+def test_the_repeat_term_finds_the_staples():
+    train, later = halves(purchases())
+
+    recommender = learn(train, Shop(N_USERS, N_ITEMS), SETTINGS)
+
+    assert recommender.repeat.products.any()  # learned, not the fallback
+    assert recall(recommender, train, later) > recall(recommender, train, later, gamma=0.0) + 0.1
+    assert recall(recommender, train, later) > 0.7
+
+
+def test_new_products_come_from_the_users_half():
+    train, later = halves(purchases())
+    recommender = learn(train, Shop(N_USERS, N_ITEMS), SETTINGS)
+
+    users, items = latent(recommender.model, Shop(N_USERS, N_ITEMS))
+    scores = users @ items.T
+
+    same = (np.arange(N_USERS)[:, None] % 2) == (np.arange(N_ITEMS)[None, :] % 2)
+    assert scores[same].mean() > scores[~same].mean()
+    bought = Pairs.of(later.user_row, later.item_row, n_users=N_USERS, n_items=N_ITEMS)
+    nothing = Pairs.of(np.zeros(0, int), np.zeros(0, int), n_users=N_USERS, n_items=N_ITEMS)
+    popular = rank_by_popularity(nothing, bought.users(), 4).unseen
+    ours = rank(users, items, np.zeros(0, np.float32), nothing, bought.users(), 4).unseen
+    assert measure(ours, bought.users(), bought, 4).recall > measure(popular, bought.users(), bought, 4).recall
+
+
+def test_the_same_purchases_in_another_order_on_another_number_of_threads_are_the_same_bytes(tmp_path):
+    events = purchases()
+    shuffled = np.random.default_rng(5).permutation(len(events))
+
+    learn(events, Shop(N_USERS, N_ITEMS), SETTINGS, n_threads=1).save(tmp_path / "a")
+    learn(events.where(shuffled), Shop(N_USERS, N_ITEMS), SETTINGS, n_threads=2).save(tmp_path / "b")
+
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
+    assert len(files) > 10
+    for file in files:
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+
+
+def test_a_recommender_comes_back_from_its_folder(tmp_path):
+    train, later = halves(purchases())
+    recommender = learn(train, Shop(N_USERS, N_ITEMS), SETTINGS)
+
+    recommender.save(tmp_path)
+
+    loaded = Recommender.load(tmp_path)
+    assert loaded.reference_time == recommender.reference_time
+    assert recall(loaded, train, later) == recall(recommender, train, later)
+
+
+def test_a_history_shorter_than_the_horizon_still_brings_staples_back():
+    events = purchases()
+    short = events.where(events.timestamp > NOW - 15 * DAY_S)
+
+    recommender = learn(short, Shop(N_USERS, N_ITEMS), SETTINGS)
+
+    assert not recommender.repeat.products.any()
+    assert recommender.repeat.gamma > 0
+
+
+def test_the_term_can_be_switched_off():
+    train, _ = halves(purchases())
+    settings = msgspec.structs.replace(SETTINGS, repeat_weight=0.0)
+
+    recommender = learn(train, Shop(N_USERS, N_ITEMS), settings)
+
+    past = recommender.past(train, Shop(N_USERS, N_ITEMS), settings)
+    users, items = latent(recommender.model, Shop(N_USERS, N_ITEMS))
+    assert not recommender.pair_repeat(past, users, items).any()
+
+
+@pytest.mark.parametrize("n", [1, 2])
+def test_a_single_purchase_is_enough(n):
+    one = Interactions(np.zeros(n, np.int32), np.zeros(n, np.int32), np.full(n, NOW, np.int64), np.ones(n, np.float32))
+
+    recommender = learn(one, Shop(1, 1), SETTINGS)
+
+    users, items = latent(recommender.model, Shop(1, 1))
+    assert np.isfinite(users @ items.T).all()
