@@ -202,7 +202,7 @@ class Campaign(Config, frozen=True, kw_only=True):
         name: lower case, digits and hyphens; part of keys, tags and the schedule's name.
         lists: the kinds made; the first is stored as `items` and mailed, the others are stored beside it.
         x: items on a list.
-        keep_days: how long stored lists live.
+        keep_days: how long stored lists live, from the start of the run's first execution.
         mail: None: lists are stored, nobody is mailed.
     """
 

@@ -102,7 +102,8 @@ def write_learned(store: MemoryStore, run: Run = RUN) -> None:
     """Everything that stands in the bucket when Evaluate starts."""
     keys = RunKeys(run.run_id)
     write_campaign(store, run)
-    write_json(store, keys.run, PinnedRun(campaign=run.campaign, as_of="2026-01-05T06:00:00Z"))
+    pinned = PinnedRun(campaign=run.campaign, as_of="2026-01-05T06:00:00Z", started_at="2026-01-05T06:00:00Z")
+    write_json(store, keys.run, pinned)
     prepare = PrepareSummary(
         users=2_469,
         items=68_509,

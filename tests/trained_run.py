@@ -31,6 +31,8 @@ CATEGORIES = ("Dairy", "Bread", "Fruit", "")
 RUN = Run(run_id="weekly-2026-01-05", campaign="weekly", as_of="2026-01-05T09:00:00+01:00")
 AS_OF = "2026-01-05T06:00:00Z"
 """As the first execution pinned it: earlier than the execution that speaks."""
+STARTED_AT = "2026-01-09T06:00:00Z"
+"""Of that execution: it took an earlier moment as now."""
 CAMPAIGN = Campaign(
     name="weekly",
     lists=("everything", "new_for_you", "buy_again"),
@@ -53,7 +55,7 @@ def trained_run(campaign: Campaign = CAMPAIGN, *, n_users: int = N_USERS, model_
     """A bucket in which Prepare and Train have finished RUN."""
     store = MemoryStore()
     keys = RunKeys(RUN.run_id)
-    write(store, keys.run, PinnedRun(campaign=RUN.campaign, as_of=AS_OF))
+    write(store, keys.run, PinnedRun(campaign=RUN.campaign, as_of=AS_OF, started_at=STARTED_AT))
     write(store, keys.campaign, campaign)
     rng = np.random.default_rng(5)
     bought = [purchases(rng, row) for row in range(n_users)]

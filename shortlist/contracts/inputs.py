@@ -34,7 +34,14 @@ class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PinnedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """`run.json`: what the first execution of a run fixed for all later ones; `as_of` is `2026-01-05T06:00:00Z`."""
+    """`run.json`: what the first execution of a run fixed for all later ones.
+
+    Attributes:
+        as_of: the moment the run takes as now, `2026-01-05T06:00:00Z`.
+        started_at: when that execution started, in the same form; what is kept for some days is kept from here, as
+            `as_of` may lie years back.
+    """
 
     campaign: str
     as_of: str
+    started_at: str

@@ -36,7 +36,7 @@ class RunKeys:
 
     @property
     def run(self) -> str:
-        """What the first execution pinned: campaign, as_of."""
+        """What the first execution pinned: campaign, as_of, started_at."""
         return f"{self.root}run.json"
 
     @property

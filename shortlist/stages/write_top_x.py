@@ -43,6 +43,7 @@ def write_top_x(request: ShardRequest, *, store: ObjectStore, lists: ListsTable,
         "kinds": list(campaign.lists),
         "keep_days": campaign.keep_days,
         "as_of": run.as_of,
+        "started_at": run.started_at,
         "model_run": model_run,
     }
 
@@ -62,7 +63,7 @@ def _stored(
     users: Sequence[UserLists], kinds: Sequence[ListKind], run: Run, model_run: str, keep_days: int
 ) -> Iterator[StoredLists]:
     """One item a user; the campaign's first list is `items`."""
-    expires_at = int((datetime.fromisoformat(run.as_of) + timedelta(days=keep_days)).timestamp())
+    expires_at = int((datetime.fromisoformat(run.started_at) + timedelta(days=keep_days)).timestamp())
     for user in users:
         yield StoredLists(
             user_id=user.user_id,

@@ -500,7 +500,6 @@ def test_preparing_again_does_nothing_while_nothing_changed():
 
     assert shop.skipped
     assert second == first
-    assert json.loads(shop.store.read(KEYS.run)) == {"campaign": "test", "as_of": "2026-01-05T06:00:00Z"}
 
 
 def test_preparing_again_after_a_change_leaves_no_trace_of_before():
@@ -532,6 +531,19 @@ def test_the_run_is_noted_as_running_and_keeps_what_was_reported():
     # THEN it is running, and its report still stands
     assert (first.status, first.as_of) == ("running", "2026-01-05T06:00:00Z")
     assert shop.runs.get("test", "run-1") == msgspec.structs.replace(first, report="{}")
+
+
+def test_the_first_execution_fixes_what_now_is_and_when_the_run_started():
+    shop = Shop(interactions=INTERACTIONS)
+
+    shop.prepare(msgspec.structs.replace(RUN, started_at="2026-02-01T07:00:00.5+01:00"))
+    shop.prepare(Run(run_id="run-1", campaign="test", as_of="2027-01-01", started_at="2027-01-01T00:00:00Z"))
+
+    assert json.loads(shop.store.read(KEYS.run)) == {
+        "campaign": "test",
+        "as_of": "2026-01-05T06:00:00Z",
+        "started_at": "2026-02-01T06:00:00Z",
+    }
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,14 @@
 import hashlib
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
 import pytest
 from msgspec.structs import replace
 
+from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import ListedItem, Reason, UserLists
 from shortlist.contracts.records import StoredItem
@@ -16,10 +18,21 @@ from shortlist.contracts.summaries import WriteTopXSummary
 from shortlist.errors import ContractError, MissingObjectError
 from shortlist.stages.write_top_x import write_top_x
 from tests.fakes import FixedClock, MemoryListsTable
-from tests.trained_run import AS_OF, CAMPAIGN, N_USERS, RUN, indexed_run, ranked_run, requests, user_id, write
+from tests.trained_run import (
+    AS_OF,
+    CAMPAIGN,
+    N_USERS,
+    RUN,
+    STARTED_AT,
+    indexed_run,
+    ranked_run,
+    requests,
+    user_id,
+    write,
+)
 
 KEYS = RunKeys(RUN.run_id)
-EXPIRES_AT = 1_767_592_800 + 60 * 86_400
+EXPIRES_AT = int(datetime.fromisoformat(STARTED_AT).timestamp()) + 60 * 86_400
 
 
 @pytest.fixture
@@ -53,6 +66,27 @@ def test_an_item_says_when_it_was_made_by_which_model_and_until_when_it_lives(st
 
     stored = lists.get(user_id(0), RUN.run_id)
     assert (stored.generated_at, stored.model_run, stored.expires_at) == (AS_OF, "weekly-2025-12-29", EXPIRES_AT)
+
+
+def test_lists_of_a_run_that_looks_back_years_live_as_long_as_others(store):
+    write(store, KEYS.run, PinnedRun(campaign=RUN.campaign, as_of="2011-12-10T00:00:00Z", started_at=STARTED_AT))
+    lists = MemoryListsTable()
+
+    write_all(store, lists)
+
+    stored = lists.get(user_id(0), RUN.run_id)
+    assert (stored.generated_at, stored.expires_at) == ("2011-12-10T00:00:00Z", EXPIRES_AT)
+
+
+def test_a_later_execution_writes_the_same_items(store):
+    first, again = MemoryListsTable(), MemoryListsTable()
+    write_all(store, first)
+    later = replace(RUN, force_from="WriteTopX", started_at="2026-03-01T00:00:00Z")
+
+    for shard in requests(store):
+        write_top_x(replace(shard, run=later), store=store, lists=again, clock=FixedClock())
+
+    assert again.items == first.items
 
 
 def test_the_receipt_names_the_lists_that_were_stored(store):
