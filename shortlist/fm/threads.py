@@ -14,6 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from shortlist.contracts.arrays import Float32Array, Float64Array
+from shortlist.fm.compiled import load_kernels
 
 BLOCK_ROWS: Final = 4096
 
@@ -57,6 +58,7 @@ class Threads:
 @contextmanager
 def threads(n: int | None) -> Iterator[Threads]:
     """Numba's kernels and `Threads` on n threads (None: all cores); BLAS inside each of them on one."""
+    load_kernels()
     most = numba.config.NUMBA_NUM_THREADS
     count = most if n is None else max(1, min(n, most))
     before = numba.get_num_threads()
