@@ -55,6 +55,8 @@ class Input(Config, frozen=True, kw_only=True):
             then made of each id's newest line, and its `columns` and `features` name columns of the interactions file.
         event_weights: event_type -> weight of one interaction; types not named here are left out. Rows without an
             event_type are purchases.
+        guest_ids: user ids that stand for nobody, such as purchases without an account; "" is an empty cell. Their
+            lines are left out.
         value_weight: how the value column (quantity, rating) multiplies the weight.
         positive_from: interactions with a smaller value are not taken as a signal (ratings); None takes all.
         max_rejected_share: a run with more bad rows than this in any table fails.
@@ -67,6 +69,7 @@ class Input(Config, frozen=True, kw_only=True):
     items_from: TableOrigin = "files"
     users_from: TableOrigin = "files"
     event_weights: dict[str, NonNegative] = msgspec.field(default_factory=lambda: {"purchase": 1.0})
+    guest_ids: tuple[str, ...] = ()
     value_weight: Literal["none", "log1p", "linear"] = "none"
     positive_from: float | None = None
     max_rejected_share: Share = 0.01

@@ -49,7 +49,7 @@ def build(purchases: Purchases, items: Entities, users: Entities, evaluation: Ev
         left_out = ", ".join(f"{rows:,} by {cause}" for cause, rows in purchases.ignored.items())
         raise DatasetError(
             f"no interaction is left to learn from (left out as no signal: {left_out}). Cure: add files to "
-            "input/interactions/, or check `input.event_weights` and `input.positive_from`."
+            "input/interactions/, or check `input.guest_ids`, `input.event_weights` and `input.positive_from`."
         )
     user_words = vocabulary(purchases.users.texts, users.ids)
     item_words = vocabulary(purchases.items.texts, items.ids)

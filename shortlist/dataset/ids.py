@@ -1,5 +1,6 @@
 """Columns of ids of any type in; numbers by first appearance, and in the end the sorted vocabulary, out."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,8 +26,11 @@ class EncodedIds:
         return self.texts.take(pa.array(self.codes))
 
 
-def read_ids(batch: Batch, column: str) -> EncodedIds:
+def read_ids(batch: Batch, column: str, *, nobody: Sequence[str] = ()) -> EncodedIds:
     """The ids of a batch; rows whose id is missing or too long are refused.
+
+    Args:
+        nobody: ids whose rows are left out; empty text is the missing id.
 
     Raises:
         DatasetError: the column's type cannot be an id.
@@ -45,6 +49,8 @@ def read_ids(batch: Batch, column: str) -> EncodedIds:
     texts = pa.concat_arrays([distinct.dictionary, pa.array([""])])
     text_of_cell = np.append(distinct.indices.to_numpy(), len(texts) - 1).astype(np.int32)
     codes = text_of_cell[pc.fill_null(encoded.indices.cast(pa.int32()), -1).to_numpy()]
+    unwanted = pc.is_in(texts, value_set=pa.array(nobody, pa.string())).to_numpy(zero_copy_only=False)
+    batch.check.leave_out(unwanted[codes])
     lengths = pc.binary_length(texts).to_numpy()
     batch.refuse(lengths[codes] == 0, column, "is empty")
     batch.refuse(lengths[codes] > MAX_ID_BYTES, column, f"is longer than {MAX_ID_BYTES:,} bytes")

@@ -27,7 +27,7 @@ class Purchases:
         users, items: ids.
         timestamp: int64 (n,), epoch seconds.
         weight: float32 (n,), > 0.
-        ignored: rows that are sound but no signal, by cause (`event_type`, `value`).
+        ignored: rows that are sound but no signal, by the column that says so (`user_id`, `event_type`, `value`).
     """
 
     users: IdColumn
@@ -52,15 +52,17 @@ def read_purchases(
     users, items = IdColumn(), IdColumn()
     timestamps: list[Int64Array] = []
     weights: list[Float32Array] = []
-    ignored = {"event_type": 0, "value": 0}
+    ignored = {"user_id": 0, "event_type": 0, "value": 0}
     for batch in batches(table, extra):
-        user, item = read_ids(batch, "user_id"), read_ids(batch, "item_id")
+        user = read_ids(batch, "user_id", nobody=settings.guest_ids)
+        item = read_ids(batch, "item_id")
         timestamp = _timestamps(batch, as_of)
         events = _event_weights(batch, settings)
         factors = _value_factors(batch, settings)
         if observe is not None:
             observe(batch, user, item, timestamp)
         kept = batch.check.ok & (events > 0)
+        ignored["user_id"] += batch.check.left_out
         ignored["event_type"] += int(np.count_nonzero(batch.check.ok & ~kept))
         ignored["value"] += int(np.count_nonzero(kept & (factors <= 0)))
         kept &= factors > 0

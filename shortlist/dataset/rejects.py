@@ -116,11 +116,13 @@ class RowCheck:
     """The rows of one batch, each refused at most once, for the first fault found.
 
     Attributes:
-        ok: bool (n,), rows without a fault so far.
+        ok: bool (n,), rows without a fault so far, and not left out.
+        left_out: rows that are sound but not wanted.
     """
 
     def __init__(self, rejects: Rejects, files: Int32Array, ordinals: Int64Array) -> None:
         self.ok: BoolArray = np.ones(len(files), bool)
+        self.left_out = 0
         self._rejects = rejects
         self._files = files
         self._ordinals = ordinals
@@ -131,6 +133,12 @@ class RowCheck:
         if bad.any():
             self._rejects.add(self._files[bad], self._ordinals[bad], column, reason)
             self.ok &= ~bad
+
+    def leave_out(self, rows: BoolArray) -> None:
+        """Drop these rows without a complaint."""
+        rows = rows & self.ok
+        self.left_out += int(np.count_nonzero(rows))
+        self.ok &= ~rows
 
 
 def _joined(parts: list, kind: type) -> np.ndarray:  # type: ignore[type-arg]

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from local.demo.data import write_tables
+from shortlist.campaigns import read_campaign_file
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.payloads import Run, StageRequest
 from shortlist.dataset.dataset import Dataset
+from shortlist.rules import allowed_items
 from shortlist.stages.prepare import prepare
 from tests.fakes import FixedClock, MemoryStore
 
@@ -49,15 +51,21 @@ def test_films_and_stars():
     dataset, summary = prepared("movielens", {"interactions": folder / "ratings.csv", "items": folder / "movies.csv"})
 
     assert (summary["users"], summary["items"], summary["rejected"]) == (671, 9_125, 0)
-    assert summary["interactions"] + summary["ignored"]["value"] == 100_004
+    assert (summary["interactions"], summary["ignored"]["value"]) == (100_004, 0)
     assert "genres=Comedy" in dataset.item_features.names.to_list()
 
 
 def test_invoice_lines_of_a_wholesaler():
     dataset, summary = prepared("online-retail", {"interactions": outside("online-retail/online_retail.parquet")})
 
-    assert (summary["users"], summary["items"], summary["interactions"]) == (4_340, 3_940, 531_282)
+    assert (summary["users"], summary["items"], summary["interactions"]) == (4_339, 3_665, 397_924)
+    assert summary["interactions"] + summary["ignored"]["user_id"] == 531_282
     assert "17850" in dataset.user_ids.to_list()
+    assert "0" not in dataset.user_ids.to_list()
     assert "Country=France" in dataset.user_features.names.to_list()
     assert all(dataset.catalogue.title.to_list())
     assert not np.isnan(dataset.catalogue.price).any()
+    barred = ~allowed_items(dataset.catalogue, read_campaign_file(ROOT / "campaigns" / "online-retail.yaml").rules, 0)
+    assert {dataset.catalogue.title[row] for row in np.flatnonzero(barred)} == {
+        "POSTAGE", "DOTCOM POSTAGE", "CARRIAGE", "Manual", "Bank Charges",
+    }  # fmt: skip

@@ -315,7 +315,7 @@ def test_without_interactions_there_is_nothing_to_do():
 def test_interactions_that_are_no_signal_leave_nothing_to_learn():
     shop = Shop({"input": {"positive_from": 4}}, interactions=with_rows("ada,milk,2026-01-01,3"))
 
-    assert "left out as no signal: 0 by event_type, 1 by value" in shop.refusal()
+    assert "left out as no signal: 0 by user_id, 0 by event_type, 1 by value" in shop.refusal()
 
 
 def test_events_are_weighted_by_type_and_value_and_others_ignored():
@@ -331,7 +331,7 @@ def test_events_are_weighted_by_type_and_value_and_others_ignored():
 
     assert shop.dataset.item_ids.to_list() == ["1", "2", "5"]
     assert shop.dataset.interactions.weight.tolist() == [2.0, 2.0, 6.0]
-    assert manifest.summary["ignored"] == {"event_type": 1, "value": 1}
+    assert manifest.summary["ignored"] == {"user_id": 0, "event_type": 1, "value": 1}
 
 
 def test_ratings_below_the_mark_are_ignored_and_rows_without_a_rating_count():
@@ -469,6 +469,28 @@ def test_missing_tables_can_be_made_of_the_newest_interaction_lines():
     assert (summary["mailable"], summary["unknown_items"], summary["rejected"]) == (1, 1, 2)
     assert [(row["line"], row["column"]) for row in shop.rejected("items")] == [(4, "UnitPrice")]
     assert [(row["line"], row["column"]) for row in shop.rejected()] == [(5, "")]
+
+
+def test_guests_are_nobody_and_what_they_alone_bought_is_not_in_the_shop():
+    # GIVEN tills that write purchases without an account under 0, or under nothing
+    made = {"items_from": "interactions", "items": {"columns": {"title": "Name"}}, "users_from": "interactions"}
+    shop = Shop({"input": made | {"guest_ids": ["0", ""]}})
+    shop.put(
+        "interactions",
+        "user_id,item_id,timestamp,Name\n"
+        "ada,1,2026-01-01,Lamp\n"
+        "0,1,2026-01-02,lamp damaged\n"
+        "0,2,2026-01-02,wrong barcode\n"
+        ",1,2026-01-02,lamp?\n",
+    )
+
+    # WHEN it is prepared
+    summary = shop.prepare().summary
+
+    # THEN their lines are no faults, and neither users nor items nor titles come from them
+    assert (shop.dataset.user_ids.to_list(), shop.dataset.item_ids.to_list()) == (["ada"], ["1"])
+    assert shop.dataset.catalogue.title.to_list() == ["Lamp"]
+    assert (summary["rejected"], summary["ignored"]["user_id"]) == (0, 3)
 
 
 def test_a_declared_feature_that_the_file_lacks_is_named():
