@@ -35,6 +35,7 @@ from local.server import EmbeddedAws
 MAX_REQUEST_BYTES = 6 * 1024 * 1024
 MAX_ASYNCHRONOUS_BYTES = 1024 * 1024
 MAX_RESPONSE_BYTES = MAX_REQUEST_BYTES + 100  # as the service words it
+MOST_IDLE = 16  # environments kept warm: one of every function of the stack, and some more
 ASYNCHRONOUS_ATTEMPTS = 3
 _log = logging.getLogger(__name__)
 
@@ -204,7 +205,7 @@ class LambdaRuntime:
                 self._idle[environment] = None
             elif not lost:
                 surplus.append(environment)
-            if len(self._idle) > 3 * self._aws.parallel:
+            if len(self._idle) > MOST_IDLE:
                 surplus.append(self._idle.popitem(last=False)[0])
         for one in surplus:
             one.close()
