@@ -1,14 +1,17 @@
-"""Items that come into moto's tables are measured once per attribute, not again for every attribute that follows.
+"""Items go into and come out of moto's tables at the speed of their bytes.
 
-moto's measuring is right and takes half of the time of a batch write with lists in it; its result is the same.
+moto measures every attribute of an item again for each that follows, and writes each value of an answer after a search
+for its member's name. With lists of sixty places that is much of the time of a run. What it answers stays the same.
 """
 
 from __future__ import annotations
 
+import base64
 from typing import Any, Final
 
+from moto.core.serialize import BaseJSONSerializer
 from moto.dynamodb.exceptions import ItemSizeTooLarge
-from moto.dynamodb.models.dynamo_type import LimitedSizeDict
+from moto.dynamodb.models.dynamo_type import DynamoType, LimitedSizeDict
 from moto.dynamodb.models.utilities import bytesize
 
 from local.server import EmbeddedAws
@@ -18,8 +21,17 @@ LIMIT_BYTES: Final = 400 * 1024
 
 
 def install(aws: EmbeddedAws) -> None:
-    """Replaces the measuring of attributes."""
+    """Replaces the measuring of attributes, and the writing of their values."""
     aws.replace(LimitedSizeDict, "__setitem__", set_attribute)
+    write_structure = BaseJSONSerializer._serialize_type_structure
+
+    def write(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
+        if shape.name == "AttributeValue" and value is not None:
+            serialized[serializer.get_serialized_name(shape, key)] = as_json(value)
+        else:
+            write_structure(serializer, serialized, value, shape, key)
+
+    aws.replace(BaseJSONSerializer, "_serialize_type_structure", write)
 
 
 def set_attribute(attributes: Any, name: str, value: Any) -> None:
@@ -33,3 +45,19 @@ def set_attribute(attributes: Any, name: str, value: Any) -> None:
     if sum(sizes.get(other, 0) for other in {*attributes, name}) > LIMIT_BYTES:
         raise ItemSizeTooLarge
     dict.__setitem__(attributes, name, value)
+
+
+def as_json(value: Any) -> dict[str, Any]:
+    """An attribute's value as the API writes it: `{"L": [{"S": "a"}, {"N": "1"}]}`."""
+    kind, content = (value.type, value.value) if isinstance(value, DynamoType) else next(iter(value.items()))
+    if kind == "L":
+        return {kind: [as_json(one) for one in content]}
+    if kind == "M":
+        return {kind: {name: as_json(one) for name, one in content.items()}}
+    if kind in ("NS", "BS", "SS"):
+        return {kind: [_scalar(one) for one in content]}
+    return {kind: content if kind in ("BOOL", "NULL") else _scalar(content)}
+
+
+def _scalar(content: Any) -> str:
+    return base64.b64encode(content).decode() if isinstance(content, bytes) else str(content)

@@ -87,7 +87,7 @@ class Model(Config, frozen=True, kw_only=True):
         item_half_life_days: the same for what an item is like, which follows its recent buyers; None: half_life_days.
         saturation: s; a pair of summed weight d has the confidence d (1 + s) / (d + s); None: d itself.
         feature_regularization: ridge on the factors of features, relative to that of ids.
-        repeat_horizon_days: what the repeat-purchase term looks ahead, and the newest days it is learned from.
+        repeat_horizon_days: what the repeat-purchase term looks ahead; it is learned from the newest two horizons.
         repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
         use_features: train declared features jointly.
         max_train_seconds: time budget of one fit; None: none.

@@ -162,13 +162,11 @@ class RankingProblem:
     def _item_prior(self, ridge: FeatureRidge, state: State) -> Float32Array:
         """What the features say of every item, their interactions with each other included, as the FM has them."""
         k = self.settings.n_factors
-        rows = SparseRows.of(ridge.features)
-        offset = _self_interaction(rows, state.item_weights[:, :k])
         targets = state.items.copy()
-        targets[:, k] -= offset
+        targets[:, k] -= _self_interaction(ridge.features, ridge.features @ state.item_weights, state.item_weights)
         state.item_weights = ridge.improve(state.item_weights, targets)
         prior: Float32Array = ridge.features @ state.item_weights
-        prior[:, k] += _self_interaction(rows, state.item_weights[:, :k])
+        prior[:, k] += _self_interaction(ridge.features, prior, state.item_weights)
         return prior
 
     def _solve(
@@ -235,7 +233,10 @@ def _split(totals: Float32Array, offset: Float32Array, weights: Float32Array, fe
     return Side(own, offset - from_linear - crossed, known.feature_factors, known.feature_weights)
 
 
-def _self_interaction(rows: SparseRows, factors: Float32Array) -> Float32Array:
-    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row."""
-    side = Side(factors[:0], factors[:0, 0], factors, np.zeros(len(factors), np.float32))
-    return feature_totals(side, rows)[1]
+def _self_interaction(features: csr_array, totals: Float32Array, weights: Float32Array) -> Float32Array:
+    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row; `totals` is xW; the last column, the linear weights, is left out."""
+    among = totals[:, :-1]
+    norms = np.einsum("fk,fk->f", weights[:, :-1], weights[:, :-1])
+    alone = csr_array((features.data**2, features.indices, features.indptr), shape=features.shape) @ norms
+    crossed: Float32Array = (np.einsum("rk,rk->r", among, among) - alone) / 2
+    return crossed

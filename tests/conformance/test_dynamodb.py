@@ -52,3 +52,27 @@ def test_an_attribute_that_is_overwritten_counts_once(aws: EmbeddedAws, table: s
         )
 
     assert aws.client("dynamodb").get_item(TableName=table, Key={"id": {"S": "1"}})["Item"]["a"]["S"][0] == "y"
+
+
+def test_every_kind_of_value_comes_back_as_it_went_in(aws: EmbeddedAws, table: str) -> None:
+    item = {
+        "id": {"S": "1"},
+        "number": {"N": "1.50"},
+        "bytes": {"B": b"\x00\xff"},
+        "yes": {"BOOL": True},
+        "nothing": {"NULL": True},
+        "strings": {"SS": ["a", "b"]},
+        "numbers": {"NS": ["1", "2"]},
+        "blobs": {"BS": [b"x", b"y"]},
+        "list": {"L": [{"S": "a"}, {"M": {"n": {"N": "-1"}, "empty": {"L": []}, "blob": {"B": b"z"}}}]},
+    }
+
+    aws.client("dynamodb").put_item(TableName=table, Item=item)
+
+    found = aws.client("dynamodb").get_item(TableName=table, Key={"id": {"S": "1"}})["Item"]
+    for name in ("strings", "numbers", "blobs"):
+        ((kind, values),) = item[name].items()
+        assert sorted(found.pop(name)[kind]) == sorted(values)
+        del item[name]
+    assert found == item
+    assert aws.client("dynamodb").scan(TableName=table)["Items"][0]["list"] == item["list"]
