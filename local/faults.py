@@ -72,7 +72,7 @@ class Faults:
         Args:
             principal: the kind of caller and a part of its name, as `function:Rank` or `job:Train`.
             action: `kill` ends the caller's process at once, `error` answers with `code` and `status`, `hang` does not
-                answer until the caller is gone, `reclaim` takes the Spot capacity of a job away (SIGTERM, then SIGKILL).
+                answer until the caller is gone, `reclaim` takes a job off its Spot machine (SIGTERM, then SIGKILL).
             service: the name of its SDK model, as `s3` or `sesv2`.
             operation: as `PutObject`.
             key: a part of any of the request's parameters, as of an object's key.

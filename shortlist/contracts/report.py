@@ -46,7 +46,7 @@ class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Metrics(KindFigures, frozen=True, kw_only=True):
-    """Of the hold-out; the figures at the top are those of `everything`, all kinds stand in `kinds`."""
+    """Of the hold-out; the figures at the top are those of the campaign's first list, all kinds stand in `kinds`."""
 
     x: int
     split: str

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from shortlist.config import Campaign
+from shortlist.contracts.lists import ListKind
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.metrics import KindMetrics, ListMetrics, RunMetrics
 from shortlist.contracts.payloads import Run
@@ -70,7 +71,7 @@ def summarize(
         suppressed_by_cause=_causes(mailed),
         mailable=prepare.mailable,
         campaign_source=prepare.campaign_source,
-        metrics=_metrics(metrics),
+        metrics=_metrics(metrics, campaign.lists[0]),
         index=msgspec.convert(msgspec.to_builtins(metrics.index), IndexReport),
         gate=GateReport(publish=metrics.publish, reasons=metrics.reasons, published_run=metrics.published_run),
         stages=tuple(_stages(by_stage, start)),
@@ -99,10 +100,10 @@ def _status(run: Run, campaign: Campaign, publish: bool, mailed: bool) -> RunSta
     return "published" if campaign.mail is not None and not run.send and not mailed else "completed"
 
 
-def _metrics(metrics: RunMetrics) -> Metrics:
+def _metrics(metrics: RunMetrics, first: ListKind) -> Metrics:
     holdout = metrics.holdout
     kinds = {kind: _kind(measured) for kind, measured in holdout.kinds.items()}
-    top = kinds["everything"]
+    top = kinds[first]
     return Metrics(
         **{name: getattr(top, name) for name in KindFigures.__struct_fields__},
         x=holdout.x,

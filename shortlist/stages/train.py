@@ -221,7 +221,7 @@ class _Training:
         key = self._keys.holdout_metrics
         outputs[key] = self._store.write(key, msgspec.json.encode(metrics))
         self._store.delete([entry.key for entry in self._store.list(self._keys.checkpoint)])
-        figures = metrics.kinds["everything"].model
+        figures = metrics.kinds[self._campaign.lists[0]].model
         return Work(outputs, {"model_run": model_run, "recall": figures.recall, "ndcg": figures.ndcg})
 
     def _fetch_checkpoint(self) -> None:

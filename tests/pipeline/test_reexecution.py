@@ -15,6 +15,7 @@ import pytest
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.records import StoredLists
 from shortlist.contracts.report import Report
+from shortlist.contracts.stages import SEND_CONCURRENCY
 from tests.pipeline.weekly_run import WeeklyRun, addresses, user_ids
 from tests.shop import Shop, make_shop
 
@@ -135,7 +136,7 @@ def test_a_stage_stopped_in_the_middle_is_taken_up_again(
 def test_a_mailing_stopped_in_the_middle_mails_nobody_twice(
     weekly: WeeklyRun, shop: Shop, undisturbed: str, operation: str
 ) -> None:
-    # GIVEN a function killed while it claims, or after it claimed and before SES answered
+    # GIVEN a function killed while it claims, or after it claimed and before SES answered, others at work beside it
     run_id = f"mailing-{operation}"
     fault = weekly.aws.faults.add("function:SendEmails", action="kill", operation=operation, after_requests=4)
     failed = weekly.start(CAMPAIGN, run_id)
@@ -153,7 +154,7 @@ def test_a_mailing_stopped_in_the_middle_mails_nobody_twice(
     told = report(weekly, run_id)
     assert told.mails_sent == mails.total()
     assert told.mails_sent + told.mails_in_doubt == len(shop.mailable)
-    assert told.mails_in_doubt <= 1
+    assert told.mails_in_doubt <= SEND_CONCURRENCY
 
 
 def test_a_function_that_hangs_is_ended_by_its_time_limit_and_tried_again(
