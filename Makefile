@@ -23,7 +23,7 @@ demo: $(STAMP)  ## the weekly run on real purchases, on the embedded AWS; result
 	@$(BIN)/python -m local.demo
 
 test: $(STAMP)  ## everything that .ci/run checks
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(STAMP)  ## formatting, style, types, import directions
 	@$(BIN)/ruff format --check . && $(BIN)/ruff check . && $(BIN)/mypy && $(BIN)/lint-imports

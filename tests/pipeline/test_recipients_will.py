@@ -41,12 +41,15 @@ def states(ledger: DynamoLedger, run_id: str) -> Counter[str]:
 def test_the_next_run_knows_who_unsubscribed_and_who_does_not_exist(weekly: WeeklyRun) -> None:
     # GIVEN a run whose mails were taken, one of them for an address that does not exist
     shop = make_shop(n_users=30, n_items=60)
+    shop = replace(
+        shop, users=shop.users.replace(b"@example.com", b"@leaving.example.com")
+    )  # as other tests mail users
     gone, leaver, looker = sorted(addresses(shop))[:3]
     shop = replace(shop, users=shop.users.replace(gone.encode(), BOUNCES.encode()))
     weekly.open_shop("leaving", shop, evaluation={"gate": False})
     weekly.start("leaving", "leaving-1")
     ledger = DynamoLedger(weekly.aws.client("dynamodb"), weekly.deployment.deliveries_table)
-    mailed = addresses(shop) - Counter([gone]) + Counter([BOUNCES])
+    mailed = addresses(shop)
 
     # WHEN one recipient looks at the page, another presses the button, and the events of all messages have come
     asked = request(unsubscribe_link(weekly, "leaving-1", looker), "GET")
