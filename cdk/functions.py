@@ -11,7 +11,19 @@ from aws_cdk import aws_logs as logs
 from constructs import Construct
 
 from cdk.bundling import function_code
-from cdk.grants import EVERYTHING, Grant, Resource, allow, environment_of, items, mail, objects, team, unsubscribe_key
+from cdk.grants import (
+    EVERYTHING,
+    Grant,
+    Resource,
+    allow,
+    environment_of,
+    items,
+    mail,
+    messages,
+    objects,
+    team,
+    unsubscribe_key,
+)
 from cdk.nag import acknowledge
 from cdk.settings import Target
 from shortlist.contracts.keys import RunKeys
@@ -156,7 +168,7 @@ FUNCTIONS: Final = (
         group="mail",
         memory_mib=512,
         timeout_s=60,
-        grants=(items("suppressions", "UpdateItem"), items("deliveries", "UpdateItem")),
+        grants=(items("suppressions", "UpdateItem"), items("deliveries", "UpdateItem"), messages("mail_events")),
     ),
 )
 

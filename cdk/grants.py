@@ -69,6 +69,12 @@ def items(table: str, *actions: str) -> Grant:
     return Grant(tuple(f"dynamodb:{action}" for action in actions), f"{table}_table", "items of this table")
 
 
+def messages(queue: str) -> Grant:
+    """What Lambda needs of a function's role to bring it the messages of a queue."""
+    actions = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+    return Grant(actions, queue, "Lambda takes messages in the function's name")
+
+
 def team() -> Grant:
     return Grant(("sns:Publish",), "topic_arn", "tells the team")
 

@@ -1,23 +1,30 @@
 """The way mail leaves and news of it comes back: senders in; identities, configuration set, key and event topic out."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
 from aws_cdk import aws_lambda as lambda_
-from aws_cdk import aws_lambda_destinations as destinations
-from aws_cdk import aws_lambda_event_sources as event_sources
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ses as ses
 from aws_cdk import aws_sns as sns
+from aws_cdk import aws_sns_subscriptions as subscriptions
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from cdk.grants import Resource
 from cdk.nag import acknowledge
 
+BATCH_SIZE: Final = 100
+BATCH_WINDOW: Final = Duration.seconds(5)
+"""An event waits so long for others, so that a mailing takes one invocation for every hundred messages."""
+EVENT_HIDDEN: Final = Duration.seconds(6 * 60 + 5)
+"""Six times the function's timeout and the window: Lambda may try a throttled batch again before it is seen anew."""
+RECEIVES: Final = 5
+
 
 class Mail(Construct):
-    """SES, the key that signs unsubscribe links, and the topic of what became of each message."""
+    """SES, the key that signs unsubscribe links, and the topic and queue of what became of each message."""
 
     def __init__(self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str) -> None:
         super().__init__(scope, construct_id)
@@ -62,7 +69,20 @@ class Mail(Construct):
             enforce_ssl=True,
             retention_period=Duration.days(14),
         )
-        acknowledge(self.lost_events, "SQS3", "this is the dead-letter queue of the events' function")
+        acknowledge(self.lost_events, "SQS3", "this is the dead-letter queue of the events' queue")
+        self.event_queue = sqs.Queue(
+            self,
+            "EventQueue",
+            encryption=sqs.QueueEncryption.SQS_MANAGED,
+            enforce_ssl=True,
+            visibility_timeout=EVENT_HIDDEN,
+            dead_letter_queue=sqs.DeadLetterQueue(queue=self.lost_events, max_receive_count=RECEIVES),
+        )
+        # Raw, so that an event has one form in either queue, whichever way it came into the second.
+        to_queue = subscriptions.SqsSubscription(
+            self.event_queue, raw_message_delivery=True, dead_letter_queue=self.lost_events
+        )
+        self.events.add_subscription(to_queue)
 
     def resources(self) -> dict[str, Resource]:
         name = self.configuration_set.configuration_set_name
@@ -70,14 +90,20 @@ class Mail(Construct):
         secret_arn = self.unsubscribe_key.secret_arn
         return {
             "configuration_set": Resource([set_arn], name),
+            "mail_events": Resource([self.event_queue.queue_arn]),
             "senders": Resource([identity.email_identity_arn for identity in self.identities]),
             "unsubscribe_key_secret": Resource([secret_arn], secret_arn),
         }
 
     def tell(self, function: lambda_.Function) -> None:
-        """Have `function` called with every event; one that cannot be delivered, or that it fails on, is kept."""
-        function.add_event_source(event_sources.SnsEventSource(self.events, dead_letter_queue=self.lost_events))
-        function.configure_async_invoke(retry_attempts=2, on_failure=destinations.SqsDestination(self.lost_events))
+        """Have `function` called with every event, in batches; one that cannot be delivered or handled is kept."""
+        function.add_event_source_mapping(
+            "Events",
+            event_source_arn=self.event_queue.queue_arn,
+            batch_size=BATCH_SIZE,
+            max_batching_window=BATCH_WINDOW,
+            report_batch_item_failures=True,
+        )
 
     def _identity(self, sender: str) -> ses.EmailIdentity:
         identity = ses.Identity.email(sender) if "@" in sender else ses.Identity.domain(sender)

@@ -34,6 +34,7 @@ from local.listener import Listener
 from local.records import Credentials, ImageMapping, Invocation, Principal
 
 if TYPE_CHECKING:
+    from local.queues import Queues
     from local.scheduler import Scheduler
     from local.ses import Ses
 
@@ -61,6 +62,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         function_urls,
         iam,
         lambda_runtime,
+        queues,
         scheduler,
         ses,
         stepfunctions,
@@ -73,6 +75,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         function_urls,
         batch,
         stepfunctions,
+        queues,
         topics,
         ses,
         scheduler,
@@ -93,10 +96,12 @@ class EmbeddedAws:
         images: patterns of container image URIs (`*` as in a shell) and where their files lie on this machine.
         time_scale: what the seconds of a Retry or a Wait state are multiplied by; tests make it small.
         ses: the mail account: its quotas, suppression list, mailbox and events.
+        queues: what calls functions with the messages of queues; `drain()` waits for it.
         scheduler: what fires schedules; its clock may be replaced.
     """
 
     ses: Ses
+    queues: Queues
     scheduler: Scheduler
 
     def __init__(self, data_dir: Path, port: int = 0, account: str = "123456789012", region: str = "eu-west-1") -> None:

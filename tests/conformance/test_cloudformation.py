@@ -393,6 +393,48 @@ def test_a_function_runs_the_source_that_stands_in_the_template(aws, stack):
     assert run() == 2
 
 
+def test_a_mapping_of_a_queue_is_changed_in_place_and_goes_with_its_stack(aws, stack):
+    trust = {
+        "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]
+    }
+    take = {"Effect": "Allow", "Action": "sqs:*", "Resource": {"Fn::GetAtt": ["Queue", "Arn"]}}
+    resources = {
+        "Queue": {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": 30}},
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "AssumeRolePolicyDocument": trust,
+                "Policies": [{"PolicyName": "take", "PolicyDocument": {"Version": "2012-10-17", "Statement": [take]}}],
+            },
+        },
+        "F": {
+            "Type": "AWS::Lambda::Function",
+            "Properties": {
+                "Code": {"ZipFile": "def handler(event, context): return None"},
+                "Handler": "index.handler",
+                "Runtime": "python3.13",
+                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+            },
+        },
+    }
+
+    def mapping(**properties):
+        given = {"EventSourceArn": {"Fn::GetAtt": ["Queue", "Arn"]}, "FunctionName": {"Ref": "F"}, **properties}
+        return {**resources, "M": {"Type": "AWS::Lambda::EventSourceMapping", "Properties": given}}
+
+    stack.create(mapping(BatchSize=100, MaximumBatchingWindowInSeconds=5))
+    uuid = stack.resource("M")
+    assert stack.update(mapping(FunctionResponseTypes=["ReportBatchItemFailures"])) == "UPDATE_COMPLETE"
+
+    changed = aws.client("lambda").get_event_source_mapping(UUID=uuid)
+    assert stack.resource("M") == uuid
+    assert (changed["BatchSize"], changed["MaximumBatchingWindowInSeconds"]) == (10, 0)
+    assert changed["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert stack.update(mapping(BatchSize=11)) == "UPDATE_ROLLBACK_COMPLETE"
+    assert stack.delete() == "DELETE_COMPLETE"
+    assert aws.client("lambda").list_event_source_mappings()["EventSourceMappings"] == []
+
+
 def test_an_inline_policy_moves_with_its_roles(aws, stack):
     trust = {
         "Statement": [{"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}]

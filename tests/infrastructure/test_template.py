@@ -226,6 +226,22 @@ def test_mail_goes_out_encrypted_and_its_fate_comes_back(of_type: OfType) -> Non
     assert set(identities) == {"picks@shop.example", "again@other.example"}
 
 
+def test_events_of_messages_are_handled_in_batches_and_kept_where_that_fails(of_type: OfType) -> None:
+    [mapping] = properties(of_type("AWS::Lambda::EventSourceMapping"))
+    [subscription] = [s for s in properties(of_type("AWS::SNS::Subscription")) if s["Protocol"] == "sqs"]
+    queues = of_type("AWS::SQS::Queue")
+    queue = queues[mapping["EventSourceArn"]["Fn::GetAtt"][0]]["Properties"]
+    function = of_type("AWS::Lambda::Function")[mapping["FunctionName"]["Ref"]]["Properties"]
+
+    assert function["FunctionName"] == "Shortlist-MailEvents"
+    assert subscription["Endpoint"] == mapping["EventSourceArn"]
+    assert (mapping["BatchSize"], mapping["FunctionResponseTypes"]) == (100, ["ReportBatchItemFailures"])
+    assert queue["VisibilityTimeout"] >= 6 * function["Timeout"] + mapping["MaximumBatchingWindowInSeconds"]
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["RedrivePolicy"]["maxReceiveCount"] == 5
+    assert queue["RedrivePolicy"]["deadLetterTargetArn"] == subscription["RedrivePolicy"]["deadLetterTargetArn"]
+
+
 def test_everything_that_goes_wrong_reaches_the_team(of_type: OfType, template: Json) -> None:
     alarms = by_property(of_type("AWS::CloudWatch::Alarm"), "AlarmName")
     topic = template["Outputs"]["TopicArn"]["Value"]

@@ -129,7 +129,7 @@ def test_a_request_without_a_token_is_refused(deployment: Deployment) -> None:
     assert answer["statusCode"] == 400
 
 
-def test_a_bounce_reaches_the_ledger_and_the_suppression_list(deployment: Deployment) -> None:
+def test_a_bounce_reaches_the_ledger_though_another_message_of_its_batch_is_no_event(deployment: Deployment) -> None:
     deployment.send()
     event = {
         "eventType": "Bounce",
@@ -142,9 +142,11 @@ def test_a_bounce_reaches_the_ledger_and_the_suppression_list(deployment: Deploy
         },
     }
 
-    counted = mail_events.handler({"Records": [{"Sns": {"Message": json.dumps(event)}}]}, CONTEXT)
+    records = [{"messageId": "m1", "body": "not an event"}, {"messageId": "m2", "body": json.dumps(event)}]
 
-    assert counted == {"bounced": 1}
+    answer = mail_events.handler({"Records": records}, CONTEXT)
+
+    assert answer == {"batchItemFailures": [{"itemIdentifier": "m1"}]}
     assert deployment.entry("user-00000") == "bounced"
     assert deployment.entry("user-00001") == "sent"
 

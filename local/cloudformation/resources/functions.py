@@ -94,9 +94,24 @@ def _delete_invoke_config(context: Context, _: Made, properties: Properties) -> 
     context.client("lambda").delete_function_event_invoke_config(FunctionName=properties["FunctionName"])
 
 
+_MAPPING_DEFAULTS = {
+    "BatchSize": 10,
+    "Enabled": True,
+    "FunctionResponseTypes": [],
+    "MaximumBatchingWindowInSeconds": 0,
+}
+
+
 def _create_mapping(context: Context, properties: Properties) -> Made:
     made = context.call("lambda", "CreateEventSourceMapping", without(properties, "Tags"))
-    return Made(made["UUID"], {"Id": made["UUID"]})
+    return Made(made["UUID"], {"Id": made["UUID"], "EventSourceMappingArn": made["EventSourceMappingArn"]})
+
+
+def _update_mapping(context: Context, made: Made, before: Properties, now: Properties) -> None:
+    """What is no longer said goes back to what the service begins with."""
+    defaults = {name: value for name, value in _MAPPING_DEFAULTS.items() if name in before}
+    rest = {**defaults, **without(now, "EventSourceArn", "Tags")}
+    context.call("lambda", "UpdateEventSourceMapping", rest, UUID=made.physical_id)
 
 
 def _delete_mapping(context: Context, made: Made, _: Properties) -> None:
@@ -192,7 +207,9 @@ KINDS = {
     "AWS::Lambda::EventInvokeConfig": Kind(
         _put_invoke_config, _update_invoke_config, _delete_invoke_config, frozenset({"FunctionName"})
     ),
-    "AWS::Lambda::EventSourceMapping": Kind(_create_mapping, None, _delete_mapping),
+    "AWS::Lambda::EventSourceMapping": Kind(
+        _create_mapping, _update_mapping, _delete_mapping, frozenset({"EventSourceArn"})
+    ),
     "AWS::StepFunctions::StateMachine": Kind(
         _create_machine, _update_machine, _delete_machine, frozenset({"StateMachineName", "StateMachineType"})
     ),
