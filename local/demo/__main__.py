@@ -35,6 +35,7 @@ CAMPAIGN: Final = "weekly-picks"
 RUN_ID: Final = "demo"
 SHOWN_USERS: Final = ("2375", "718")
 SHOWN_ITEMS: Final = 8
+LOOK_S: Final = 1.5  # each look reads the whole history, on the cores that the run needs
 FAILED: Final = 1
 
 
@@ -77,7 +78,7 @@ def _run(aws: EmbeddedAws, machine_arn: str, console: Console) -> Progress:
         name=RUN_ID,
         input=msgspec.json.encode({"campaign": CAMPAIGN, "run_id": RUN_ID}).decode(),
     )
-    return watch(machine, started["executionArn"], console)
+    return watch(machine, started["executionArn"], console, every_s=LOOK_S)
 
 
 def _collect(store: S3ObjectStore, mailbox: Path) -> Report:
