@@ -30,7 +30,11 @@ def install(aws: EmbeddedAws, clients: StateClients) -> None:
         job_id = env.stack.pop()["JobId"]
         return lambda: _await(self, env, batch, job_id)
 
+    def follow(self: Any, *, sync_resolver: Callable[[], Any], **_: Any) -> Any:
+        return sync_resolver()  # moto's own loop never asks it when the state stopped since TaskSubmitted
+
     aws.replace(StateTaskServiceBatch, "_build_sync_resolver", resolver)
+    aws.replace(StateTaskServiceBatch, "_eval_sync", follow)
     aws.replace(StateTaskServiceBatch, "_attach_aws_environment_variables", staticmethod(_mark_as_managed))
 
 

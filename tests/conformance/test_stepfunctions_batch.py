@@ -1,9 +1,13 @@
 """batch:submitJob.sync as Step Functions has it."""
 
 import json
+import threading
 import time
 
 import pytest
+from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_batch import (
+    StateTaskServiceBatch,
+)
 
 from tests.conformance.machines import Jobs, Machines
 
@@ -78,6 +82,16 @@ def test_the_history_tells_that_the_job_was_submitted(machines, jobs):
     ]
 
 
+def ended_job(aws, submitted):
+    """The description of the job that a TaskSubmitted event tells of, once it has failed."""
+    job_id = json.loads(submitted["taskSubmittedEventDetails"]["output"])["JobId"]
+    until = time.monotonic() + 10
+    while (job := aws.client("batch").describe_jobs(jobs=[job_id])["jobs"][0])["status"] != "FAILED":
+        assert time.monotonic() < until, job["status"]
+        time.sleep(0.05)
+    return job
+
+
 @pytest.mark.parametrize("how", ["stopped", "timed out"])
 def test_a_job_whose_task_stops_or_times_out_is_terminated(aws, machines, jobs, how):
     fields = {"TimeoutSeconds": 1} if how == "timed out" else {}
@@ -90,9 +104,24 @@ def test_a_job_whose_task_stops_or_times_out_is_terminated(aws, machines, jobs, 
     if how == "stopped":
         machines.client.stop_execution(executionArn=execution)
 
-    job_id = json.loads(submitted["taskSubmittedEventDetails"]["output"])["JobId"]
-    until = time.monotonic() + 10
-    while (job := aws.client("batch").describe_jobs(jobs=[job_id])["jobs"][0])["status"] != "FAILED":
-        assert time.monotonic() < until, job["status"]
-        time.sleep(0.05)
-    assert "Step Functions" in job["statusReason"]
+    assert "Step Functions" in ended_job(aws, submitted)["statusReason"]
+
+
+def test_a_job_is_terminated_when_its_execution_stops_before_it_is_first_asked_about(aws, machines, jobs, monkeypatch):
+    submitted, stopped = threading.Event(), threading.Event()
+    build = StateTaskServiceBatch._build_sync_resolver
+
+    def build_late(self, **given):
+        submitted.set()
+        stopped.wait(10)
+        return build(self, **given)
+
+    monkeypatch.setattr(StateTaskServiceBatch, "_build_sync_resolver", build_late)
+    execution = machines.start({"Job": jobs.task("import time; time.sleep(60)", End=True)})
+    submitted.wait(10)
+
+    machines.client.stop_execution(executionArn=execution)
+    stopped.set()
+
+    event = next(event for event in machines.history(execution) if event["type"] == "TaskSubmitted")
+    assert "Step Functions" in ended_job(aws, event)["statusReason"]
