@@ -103,15 +103,18 @@ class Ledger(Protocol):
     def record(self, delivery: Delivery) -> None:
         """Replace the claim of `delivery.claimed_by` by its outcome; without effect once the entry has moved on."""
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         """Note what the mail service says became of a message; see `SETTLES` for what it may replace.
 
         Returns:
-            False where there is no such entry or it says more already.
+            The state before; None where there is no such entry or it says more already.
         """
 
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        """Add to a run's counts of messages by state, by which its mailing stops itself. `at` is now."""
+
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
-        """The team's order, and the counts of what `settle` noted."""
+        """The team's order, and what `count` was told."""
 
     def give_order(self, campaign: str, order: MailingOrder, at: str) -> None:
         """Pause or stop a campaign's mailing while it runs, or let it go on."""

@@ -163,15 +163,15 @@ class MemoryLedger:
         if standing.state == "claimed" and standing.claimed_by == delivery.claimed_by:
             self.deliveries[delivery.campaign_run, delivery.user_id] = delivery
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         standing = self.deliveries.get((campaign_run, user_id))
         if standing is None or standing.state not in SETTLES[state]:
-            return False
+            return None
         self.deliveries[campaign_run, user_id] = replace(standing, state=state, detail=detail)
-        events = self.events.setdefault(campaign_run, Counter())
-        events[state] += 1
-        events[standing.state] -= 1
-        return True
+        return standing.state
+
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        self.events.setdefault(campaign_run, Counter()).update(changes)
 
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
         events = self.events.get(campaign_run, Counter())
