@@ -40,12 +40,16 @@ UNANSWERED: Final = 3
 """Messages in a row without an answer after which something is down and the attempt ends."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address."""
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address.
+
+    `items` are the ids of the items that a message which was sent showed.
+    """
 
     user_id: str
     outcome: OutcomeKind
     detail: str = ""
+    items: tuple[str, ...] = ()
 
 
 OUTCOMES: Final[dict[DeliveryState, OutcomeKind]] = {

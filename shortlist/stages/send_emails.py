@@ -101,7 +101,9 @@ def send_emails(
         mailing = _Mailing(courier, composer, ledger, suppressions, partition, check)
         mailing.mail(recipients, lists, senders=pace.senders())
         mailing.look_again(clock)
-        outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
+        outcomes = [
+            _with_items(mailing.outcomes[recipient.user_id], lists, composer.mail.items) for recipient in recipients
+        ]
         outcomes_key = RunKeys(run.run_id).outcomes(shard)
         body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
         summary = _summary(outcomes, mailing.already_sent)
@@ -208,6 +210,14 @@ def _hash_or_empty(email: str) -> str:
         return address_hash(email)
     except MessageRejectedError:
         return ""
+
+
+def _with_items(outcome: Outcome, lists: dict[str, tuple[ListedItem, ...]], most: int) -> Outcome:
+    """What the message showed, so that later runs can let it rest."""
+    if outcome.outcome != "sent":
+        return outcome
+    shown = lists.get(outcome.user_id, ())[:most]
+    return msgspec.structs.replace(outcome, items=tuple(item.item_id for item in shown))
 
 
 def _summary(outcomes: Sequence[Outcome], already_sent: int) -> SendEmailsSummary:
