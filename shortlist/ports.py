@@ -65,6 +65,9 @@ class ListsTable(Protocol):
 
     def get(self, user_id: str, run_id: str) -> StoredLists | None: ...
 
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        """The lists of many users, of those that have one; a hundred in one call."""
+
 
 class RunsTable(Protocol):
     """`runs` and the pointer of each campaign."""

@@ -99,6 +99,9 @@ class MemoryListsTable:
     def get(self, user_id: str, run_id: str) -> StoredLists | None:
         return self.items.get((user_id, run_id))
 
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        return {user: self.items[user, run_id] for user in user_ids if (user, run_id) in self.items}
+
 
 class MemoryRunsTable:
     """RunsTable in dicts."""
