@@ -14,6 +14,7 @@ from shortlist.contracts.records import (
     DeliveryState,
     MailingOrder,
     MailingState,
+    Response,
     RunRecord,
     StoredLists,
 )
@@ -139,6 +140,22 @@ class Suppressions(Protocol):
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         """Count a temporary bounce, the same event once; returns how many there are. Does not suppress by itself."""
+
+
+class Responses(Protocol):
+    """`responses`: what recipients did with their messages."""
+
+    def note(self, response: Response) -> None:
+        """Add its times to what is known of the same user, item, kind and run; noting it twice changes nothing."""
+
+    def of_run(self, campaign: str, run_id: str) -> Iterator[Response]:
+        """All to the messages of a run, in no order."""
+
+    def all(self) -> Iterator[Response]:
+        """Of every user to every campaign, in no order. Reads the whole table."""
+
+    def forget(self, user_id: str) -> int:
+        """Delete all of a user's; returns how many there were."""
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,6 +17,7 @@ from shortlist.contracts.records import (
     DeliveryState,
     MailingOrder,
     MailingState,
+    Response,
     RunRecord,
     StoredLists,
 )
@@ -214,6 +215,33 @@ class MemorySuppressions:
         events = self.soft_bounces.setdefault(address_hash, set())
         events.add(event_id)
         return len(events)
+
+
+class MemoryResponses:
+    """Responses in a dict, by what tells them apart."""
+
+    def __init__(self, *responses: Response) -> None:
+        self.noted: dict[tuple[str, ...], Response] = {}
+        for response in responses:
+            self.note(response)
+
+    def note(self, response: Response) -> None:
+        key = (response.user_id, response.campaign, response.run_id, response.kind, response.item_id)
+        known = self.noted[key].times if key in self.noted else ()
+        if len(known) < 20:
+            self.noted[key] = replace(response, times=tuple(sorted({*known, *response.times})))
+
+    def of_run(self, campaign: str, run_id: str) -> Iterator[Response]:
+        return (one for one in self.noted.values() if (one.campaign, one.run_id) == (campaign, run_id))
+
+    def all(self) -> Iterator[Response]:
+        return iter(self.noted.values())
+
+    def forget(self, user_id: str) -> int:
+        theirs = [key for key in self.noted if key[0] == user_id]
+        for key in theirs:
+            del self.noted[key]
+        return len(theirs)
 
 
 class MemoryTransport:
