@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from shortlist.contracts.keys import MAX_PARTS
-from shortlist.contracts.lists import ListKind
+from shortlist.contracts.lists import ListKind, Wording
 from shortlist.contracts.payloads import CAMPAIGN_NAME
 from shortlist.errors import ContractError
 
@@ -206,6 +206,7 @@ class Campaign(Config, frozen=True, kw_only=True):
         lists: the kinds made; the first is stored as `items` and mailed, the others are stored beside it.
         x: items on a list.
         keep_days: how long stored lists live, from the start of the run's first execution.
+        wording: of the reasons: purchases ("which you bought"), or choices where nothing is bought (films, articles).
         mail: None: lists are stored, nobody is mailed.
     """
 
@@ -215,6 +216,7 @@ class Campaign(Config, frozen=True, kw_only=True):
     lists: Annotated[tuple[ListKind, ...], msgspec.Meta(min_length=1)] = ("everything",)
     x: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
     keep_days: Positive = 60
+    wording: Wording = "purchases"
     input: Input = Input()
     model: Model = Model()
     evaluation: Evaluation = Evaluation()

@@ -21,7 +21,7 @@ CURES: Final = {
     "MessageRejectedError": "Verify the sender in SES and check that the account is out of the sandbox, then resume.",
     "DailyQuotaError": "The mail account has sent all it may in 24 hours. Resume tomorrow, or ask SES for a higher "
     "quota; nobody is mailed twice.",
-    "MailingPausedError": "The mailing stayed paused for three days. `shortlist mailing go CAMPAIGN`, then resume.",
+    "MailingPausedError": "The mailing stayed paused for days. `shortlist campaign resume CAMPAIGN`, then resume.",
     "MailingStoppedError": "Nobody else is mailed until somebody has decided so: find out why messages bounced or were "
     "complained about, then do what the sentence says and resume.",
     "ShortlistError": "Do what the sentence says, then resume.",

@@ -365,7 +365,7 @@ def test_the_daily_quota_is_respected() -> None:
 def test_a_paused_campaign_mails_nobody_until_it_may_go_on() -> None:
     mailing = Mailing(people(3))
     mailing.ledger.give_order("weekly-picks", "pause", "2026-01-05")
-    with pytest.raises(MailingPausedError, match="mailing go weekly-picks"):
+    with pytest.raises(MailingPausedError, match="campaign resume weekly-picks"):
         mailing.send()
     sent_while_paused = mailing.deliveries().total()
     mailing.ledger.give_order("weekly-picks", "go", "2026-01-05")
