@@ -189,6 +189,7 @@ class Mail(Config, frozen=True, kw_only=True):
         template: folder name in shortlist/mail/templates.
         items: how many of the list's x items the message shows.
         min_days_between: nobody is mailed again by any campaign within so many days of the last message; 0: no limit.
+        approval: whether a run stops before its mailing until the team has approved it.
         send_window: None: at any hour.
         max_days: a mailing that is not complete so many days after its execution started ends; who waits is named.
         max_bounce_share, max_complaint_share: of the messages whose fate is known; above it the mailing stops itself.
@@ -204,6 +205,7 @@ class Mail(Config, frozen=True, kw_only=True):
     template: str = "picks"
     items: Positive = 8
     min_days_between: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 1.0
+    approval: bool = False
     send_window: SendWindow | None = None
     max_days: Annotated[float, msgspec.Meta(gt=0.0, le=14.0)] = 7.0
     max_bounce_share: Share = 0.05

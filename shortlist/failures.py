@@ -31,7 +31,8 @@ CURES: Final = {
     "deploy, then resume.",
     "Runtime.ExitError": "The function was killed, most often for memory: make `shards` smaller, or raise its memory "
     "in cdk/, deploy, then resume.",
-    "States.Timeout": "The state took longer than it may. Resume: it goes on where it stopped.",
+    "States.Timeout": "The state took longer than it may (RequestApproval: nobody answered for three days). Resume: it "
+    "goes on where it stopped.",
     "States.Permissions": "The state machine lacks a permission. Deploy the stack again, then resume.",
     "States.ItemReaderFailed": "The shards cannot be listed. Resume with `--from Repackage` to make them again.",
     "States.TaskFailed": "The job's log stream has the details. Exit code 137 means that memory ran out: raise it in "

@@ -1,12 +1,14 @@
 """`shortlist campaign …`: a campaign and the team's order in; the order where senders look it up, out."""
 
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, Literal
 
 import click
 from rich.console import Console
 
 from shortlist.aws.ledger import DynamoLedger
+from shortlist.commands import execute
+from shortlist.commands.decide import decide
 from shortlist.commands.target import TargetName, connect, target_option
 from shortlist.contracts.records import MailingOrder
 
@@ -44,6 +46,30 @@ def resume_command(campaign: str, target: TargetName) -> None:
 def stop_command(campaign: str, target: TargetName) -> None:
     """Mail nobody else, and end the runs that are sending; what was sent stays sent."""
     _order("stop", campaign, target)
+
+
+@campaign_group.command("approve")
+@click.argument("run_id")
+@target_option
+def approve_command(run_id: str, target: TargetName) -> None:
+    """Let a run that waits for it mail its recipients."""
+    _decide("approved", run_id, target)
+    click.echo(f"Run {run_id} mails its recipients now.")
+
+
+@campaign_group.command("reject")
+@click.argument("run_id")
+@target_option
+def reject_command(run_id: str, target: TargetName) -> None:
+    """Let a run that waits for approval end without a mail. Resuming it asks again."""
+    _decide("rejected", run_id, target)
+    click.echo(f"Run {run_id} ends without a mail.")
+
+
+def _decide(decision: Literal["approved", "rejected"], run_id: str, target: TargetName) -> None:
+    place = connect(target, Console())
+    machine = place.account.client("stepfunctions")
+    decide(execute.check_run_id(run_id), decision, store=place.store, machine=machine, now=datetime.now(UTC))
 
 
 def _order(order: MailingOrder, campaign: str, target: TargetName) -> None:

@@ -1,6 +1,7 @@
 """`shortlist preview`: a campaign and a customer in; their message to look at, out."""
 
 import email
+from datetime import datetime
 from email import policy
 from pathlib import Path
 
@@ -8,9 +9,9 @@ import click
 from rich.console import Console
 
 from shortlist.aws.runs import DynamoRunsTable
-from shortlist.commands.preview import preview
 from shortlist.commands.target import TargetName, connect, target_option
 from shortlist.errors import ContractError
+from shortlist.stages.preview import preview
 
 
 @click.command("preview")
@@ -31,7 +32,7 @@ def preview_command(campaign: str, user_id: str, run_id: str, show: bool, out: P
         raise ContractError(
             f"{campaign} has no {f'run {run_id}' if run_id else 'published run'}. See `shortlist runs`."
         )
-    message = preview(record, user_id, store=place.store)
+    message = preview(run_id, datetime.fromisoformat(record.as_of), user_id, store=place.store)
     parsed = email.message_from_bytes(message.mime, policy=policy.default)
     text, html = (parsed.get_body((subtype,)) for subtype in ("plain", "html"))
     out.mkdir(parents=True, exist_ok=True)
