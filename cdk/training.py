@@ -51,6 +51,7 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                     write=(
                         ANY_RUN.run,
                         ANY_RUN.campaign,
+                        ANY_RUN.responses,
                         ANY_RUN.dataset("*"),
                         ANY_RUN.rejected("*"),
                         f"{ANY_RUN.recipient_shards}*",
@@ -60,6 +61,7 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                     delete=(ANY_RUN.rejected("*"), f"{ANY_RUN.recipient_shards}*", ANY_RUN.failure("Prepare")),
                 ),
                 items("runs", "GetItem", "PutItem"),
+                items("responses", "Scan"),
             ),
         ),
         "Train": JobSpec(

@@ -14,6 +14,7 @@ from shortlist.contracts.records import (
     DeliveryState,
     MailingOrder,
     MailingState,
+    Response,
     RunRecord,
     Standing,
     StoredLists,
@@ -66,6 +67,9 @@ class ListsTable(Protocol):
 
     def get(self, user_id: str, run_id: str) -> StoredLists | None: ...
 
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        """The lists of many users, of those that have one; a hundred in one call."""
+
 
 class RunsTable(Protocol):
     """`runs` and the pointer of each campaign."""
@@ -103,15 +107,18 @@ class Ledger(Protocol):
     def record(self, delivery: Delivery) -> None:
         """Replace the claim of `delivery.claimed_by` by its outcome; without effect once the entry has moved on."""
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         """Note what the mail service says became of a message; see `SETTLES` for what it may replace.
 
         Returns:
-            False where there is no such entry or it says more already.
+            The state before; None where there is no such entry or it says more already.
         """
 
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        """Add to a run's counts of messages by state, by which its mailing stops itself. `at` is now."""
+
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
-        """The team's order, and the counts of what `settle` noted."""
+        """The team's order, and what `count` was told."""
 
     def give_order(self, campaign: str, order: MailingOrder, at: str) -> None:
         """Pause or stop a campaign's mailing while it runs, or let it go on."""
@@ -144,6 +151,22 @@ class Suppressions(Protocol):
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         """Count a temporary bounce, the same event once; returns how many there are. Does not suppress by itself."""
+
+
+class Responses(Protocol):
+    """`responses`: what recipients did with their messages."""
+
+    def note(self, response: Response) -> None:
+        """Add its times to what is known of the same user, item, kind and run; noting it twice changes nothing."""
+
+    def of_run(self, campaign: str, run_id: str) -> Iterator[Response]:
+        """All to the messages of a run, in no order."""
+
+    def all(self) -> Iterator[Response]:
+        """Of every user to every campaign, in no order. Reads the whole table."""
+
+    def forget(self, user_id: str) -> int:
+        """Delete all of a user's; returns how many there were."""
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,8 +12,9 @@ from shortlist.config import Model
 from shortlist.contracts.arrays import BoolArray, Float32Array
 from shortlist.evaluate import Pairs, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
-from shortlist.fm.machine import EpochReport, FactorizationMachine
+from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.model import FactorModel
+from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
 from shortlist.fm.sparse import CsrLike

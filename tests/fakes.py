@@ -17,6 +17,7 @@ from shortlist.contracts.records import (
     DeliveryState,
     MailingOrder,
     MailingState,
+    Response,
     RunRecord,
     Standing,
     StoredLists,
@@ -100,6 +101,9 @@ class MemoryListsTable:
     def get(self, user_id: str, run_id: str) -> StoredLists | None:
         return self.items.get((user_id, run_id))
 
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        return {user: self.items[user, run_id] for user in user_ids if (user, run_id) in self.items}
+
 
 class MemoryRunsTable:
     """RunsTable in dicts."""
@@ -163,15 +167,15 @@ class MemoryLedger:
         if standing.state == "claimed" and standing.claimed_by == delivery.claimed_by:
             self.deliveries[delivery.campaign_run, delivery.user_id] = delivery
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         standing = self.deliveries.get((campaign_run, user_id))
         if standing is None or standing.state not in SETTLES[state]:
-            return False
+            return None
         self.deliveries[campaign_run, user_id] = replace(standing, state=state, detail=detail)
-        events = self.events.setdefault(campaign_run, Counter())
-        events[state] += 1
-        events[standing.state] -= 1
-        return True
+        return standing.state
+
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        self.events.setdefault(campaign_run, Counter()).update(changes)
 
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
         events = self.events.get(campaign_run, Counter())
@@ -223,6 +227,33 @@ class MemorySuppressions:
         events = self.soft_bounces.setdefault(address_hash, set())
         events.add(event_id)
         return len(events)
+
+
+class MemoryResponses:
+    """Responses in a dict, by what tells them apart."""
+
+    def __init__(self, *responses: Response) -> None:
+        self.noted: dict[tuple[str, ...], Response] = {}
+        for response in responses:
+            self.note(response)
+
+    def note(self, response: Response) -> None:
+        key = (response.user_id, response.campaign, response.run_id, response.kind, response.item_id)
+        known = self.noted[key].times if key in self.noted else ()
+        if len(known) < 20:
+            self.noted[key] = replace(response, times=tuple(sorted({*known, *response.times})))
+
+    def of_run(self, campaign: str, run_id: str) -> Iterator[Response]:
+        return (one for one in self.noted.values() if (one.campaign, one.run_id) == (campaign, run_id))
+
+    def all(self) -> Iterator[Response]:
+        return iter(self.noted.values())
+
+    def forget(self, user_id: str) -> int:
+        theirs = [key for key in self.noted if key[0] == user_id]
+        for key in theirs:
+            del self.noted[key]
+        return len(theirs)
 
 
 class MemoryTransport:

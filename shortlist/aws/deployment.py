@@ -49,6 +49,7 @@ class Deployment(msgspec.Struct, frozen=True, kw_only=True):
     runs_table: str
     deliveries_table: str
     suppressions_table: str
+    responses_table: str
     state_machine_arn: str
     topic_arn: str
 

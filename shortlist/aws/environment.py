@@ -22,6 +22,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     runs_table: str = ""
     deliveries_table: str = ""
     suppressions_table: str = ""
+    responses_table: str = ""
     topic_arn: str = ""
     configuration_set: str = ""
     unsubscribe_url: str = ""

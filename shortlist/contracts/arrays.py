@@ -9,6 +9,10 @@ Layout of `dataset/` (written by Prepare):
     interactions/weight.npy            float32 (n,), event weight times value weight, > 0
     interactions/held_out.npy          bool (n,), True in the part kept for evaluation
     items.npz                          the catalogue, see CATALOGUE_*
+    responses/user_row.npy             int32 (m,), sorted by user_row, then item_row, then kind; each triple once
+    responses/item_row.npy             int32 (m,)
+    responses/kind.npy                 int8 (m,), see RESPONSE_CODES
+    responses/timestamp.npy            int64 (m,), epoch seconds of the newest, none after the run's as_of
     user_features/, item_features/     CSR (n_rows × n_features): indptr.npy int64, indices.npy int32, data.npy float32,
                                        names.npz StringTable ("department=DRUG GM")
 
@@ -35,12 +39,16 @@ from numpy.typing import NDArray
 
 from shortlist.errors import ContractError
 
+Int8Array = NDArray[np.int8]
 Int32Array = NDArray[np.int32]
 Int64Array = NDArray[np.int64]
 Float32Array = NDArray[np.float32]
 Float64Array = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 UInt8Array = NDArray[np.uint8]
+
+RESPONSE_CODES: Final = {"not_interested": 0, "clicked": 1}
+"""What recipients said of items: that they want to see no more of it, that they looked at it."""
 
 CATALOGUE_STRINGS: Final = ("title", "url", "image_url", "currency", "category")
 """StringTables of items.npz, stored as `<name>.offsets` and `<name>.utf8`; missing values are empty strings."""

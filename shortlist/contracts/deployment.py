@@ -10,6 +10,7 @@ OUTPUTS: Final = {
     "runs_table": "RunsTableName",
     "deliveries_table": "DeliveriesTableName",
     "suppressions_table": "SuppressionsTableName",
+    "responses_table": "ResponsesTableName",
     "state_machine_arn": "StateMachineArn",
     "topic_arn": "TopicArn",
 }

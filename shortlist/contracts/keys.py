@@ -44,6 +44,11 @@ class RunKeys:
         """The campaign as this run resolved it (JSON)."""
         return f"{self.root}campaign.json"
 
+    @property
+    def responses(self) -> str:
+        """Responses to earlier mailings as the run's first execution found them (JSON Lines)."""
+        return f"{self.root}responses.jsonl"
+
     def manifest(self, stage: str, shard: str = "") -> str:
         """Written last by a stage: its inputs' digest, its outputs with checksums, its counts and timings."""
         return f"{self.root}manifests/{stage}{'/' + shard if shard else ''}.json"

@@ -1,5 +1,6 @@
 """Everything read from the shop in; the dataset of the run out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,12 +9,14 @@ import pyarrow.compute as pc
 
 from shortlist.config import Evaluation
 from shortlist.contracts.arrays import Catalogue
+from shortlist.contracts.records import Response
 from shortlist.dataset.cells import string_table
 from shortlist.dataset.dataset import Dataset, Interactions
 from shortlist.dataset.entities import Entities
 from shortlist.dataset.features import encode_features
 from shortlist.dataset.ids import IdColumn, rows_of, vocabulary
 from shortlist.dataset.purchases import Purchases
+from shortlist.dataset.responses import response_rows
 from shortlist.dataset.split import hold_out
 from shortlist.errors import DatasetError
 
@@ -37,8 +40,19 @@ class Built:
     split: str
 
 
-def build(purchases: Purchases, items: Entities, users: Entities, evaluation: Evaluation) -> Built:
+def build(
+    purchases: Purchases,
+    items: Entities,
+    users: Entities,
+    evaluation: Evaluation,
+    responses: Iterable[Response] = (),
+    as_of: int = 0,
+) -> Built:
     """Number the ids, sort and split the interactions, lay tables along the rows, encode the features.
+
+    Args:
+        responses: to earlier mailings, by people.
+        as_of: epoch seconds; no response counts as younger.
 
     Every id of the interactions and of the tables gets a row. Memory: about 40 bytes an interaction at the peak.
 
@@ -62,6 +76,7 @@ def build(purchases: Purchases, items: Entities, users: Entities, evaluation: Ev
         catalogue=_catalogue(along_items),
         user_features=encode_features(along_users.features, along_users.kinds, len(user_words)),
         item_features=encode_features(along_items.features, along_items.kinds, len(item_words)),
+        responses=response_rows(responses, user_words, item_words, as_of),
     )
     return Built(
         dataset=dataset,

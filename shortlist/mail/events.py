@@ -1,10 +1,13 @@
-"""An event that SES publishes about a message in; the ledger entry and the suppression list brought up to date.
+"""Events that SES publishes about messages in; their ledger entries and the suppression list brought up to date.
 
 Hard bounces and complaints suppress an address at once, three soft bounces do so too. The tags that the message was
 sent with say whose entry in the ledger it is, so an event also settles an entry in doubt. Events come late, more than
-once and in any order; every write here may be repeated.
+once and in any order; every write here may be repeated. Only a run's counts are added to, once for a batch: one item
+for all its messages would not bear a write for each. What a batch that is killed has settled is not counted.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable
 from typing import Final, Literal
 
 import msgspec
@@ -13,7 +16,7 @@ from shortlist.contracts.records import DeliveryState, campaign_run
 from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash
 from shortlist.mail.tags import user_of
-from shortlist.ports import Ledger, Suppressions
+from shortlist.ports import Clock, Ledger, Suppressions
 
 SOFT_BOUNCES: Final = 3
 """So many temporary bounces suppress an address."""
@@ -55,18 +58,42 @@ class _Event(msgspec.Struct, rename="camel"):
 Effect = Literal["ignored", "sent", "delivered", "rejected", "bounced", "soft_bounced", "complained"]
 
 
-def apply_event(raw: str | bytes, *, ledger: Ledger, suppressions: Suppressions) -> Effect:
-    """Take note of one event.
+Counts = defaultdict[str, Counter[DeliveryState]]
+"""How the counts of each run's messages by state change."""
+
+
+class Applied(msgspec.Struct):
+    """What a batch of events came to."""
+
+    effects: Counter[str]
+    failed: dict[str, Exception]
+
+
+def apply_events(
+    batch: Iterable[tuple[str, str]], *, ledger: Ledger, suppressions: Suppressions, clock: Clock
+) -> Applied:
+    """Take note of a batch of events.
 
     Args:
-        raw: the JSON that SES publishes.
+        batch: an id of the caller's and the JSON that SES publishes, for each.
 
     Returns:
-        What kind of news it was.
-
-    Raises:
-        ContractError: it is not an event of SES.
+        How many brought which news, and by their ids those that must be tried again.
     """
+    applied, counts = Applied(Counter(), {}), Counts(Counter)
+    for identity, raw in batch:
+        try:
+            applied.effects[_apply(raw, ledger, suppressions, counts)] += 1
+        except Exception as error:  # whatever it is, the rest of the batch does not wait for it
+            applied.failed[identity] = error
+    at = clock.now().isoformat(timespec="milliseconds")
+    for run, changes in counts.items():
+        ledger.count(run, changes, at)
+    return applied
+
+
+def _apply(raw: str, ledger: Ledger, suppressions: Suppressions, counts: Counts) -> Effect:
+    """Raises ContractError for what is no event of SES."""
     try:
         event = msgspec.json.decode(raw, type=_Event)
     except msgspec.DecodeError as error:
@@ -75,7 +102,11 @@ def apply_event(raw: str | bytes, *, ledger: Ledger, suppressions: Suppressions)
     state: DeliveryState | None = "bounced" if effect == "soft_bounced" else None if effect == "ignored" else effect
     tags = {name: values[0] for name, values in event.mail.tags.items() if values}
     if state and "campaign" in tags and "run" in tags:
-        ledger.settle(campaign_run(tags["campaign"], tags["run"]), user_of(tags), state, detail)
+        run = campaign_run(tags["campaign"], tags["run"])
+        before = ledger.settle(run, user_of(tags), state, detail)
+        if before is not None:
+            counts[run].update({state: 1})
+            counts[run].subtract({before: 1})
     return effect
 
 

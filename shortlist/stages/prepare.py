@@ -1,5 +1,6 @@
 """Prepare: the shop's tables in; the dataset, the recipients and the rejected rows of the run out (Batch: pyarrow)."""
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,12 +16,14 @@ from shortlist.config import Campaign
 from shortlist.contracts.keys import INPUT_TABLES, RunKeys, input_prefix
 from shortlist.contracts.manifests import Manifest, Output
 from shortlist.contracts.payloads import Run, StageRequest
-from shortlist.contracts.records import RunRecord
+from shortlist.contracts.records import Response, RunRecord
 from shortlist.contracts.summaries import PrepareSummary, RejectReason
 from shortlist.dataset.build import Built, build
 from shortlist.dataset.intake import Intake, take_in
 from shortlist.dataset.recipients import Audience, audience, recipient_parts
-from shortlist.ports import Clock, ObjectStore, Progress, RunsTable, StoredObject
+from shortlist.errors import MissingObjectError
+from shortlist.ports import Clock, ObjectStore, Progress, Responses, RunsTable, StoredObject
+from shortlist.responses import of_people
 from shortlist.stages.pin import pin
 from shortlist.stages.resume import Work, run_once
 
@@ -32,6 +35,7 @@ def prepare(
     clock: Clock,
     shipped_campaigns: Path,
     runs: RunsTable | None = None,
+    responses: Responses | None = None,
     progress: Progress = lambda event, figures: None,
 ) -> tuple[Manifest, bool]:
     """Leave `dataset/`, `recipients/`, `rejected/` and the resolved campaign in the run.
@@ -39,6 +43,7 @@ def prepare(
     Args:
         shipped_campaigns: folder of the campaign files that were deployed.
         runs: where the run is noted as running; None: nowhere.
+        responses: to earlier mailings; None: there are none.
 
     Raises:
         DatasetError: the input cannot be used; names the file, the line and the cure.
@@ -50,15 +55,17 @@ def prepare(
     found = load_campaign(run.campaign, store=store, shipped=shipped_campaigns)
     store.write(RunKeys(run.run_id).campaign, msgspec.json.encode(found.campaign))
     objects = {table: _objects(table, found.campaign, store) for table in INPUT_TABLES}
+    said = _pinned_responses(run, responses, store=store)
     inputs = {
         "campaign": msgspec.to_builtins(found.campaign),
         "objects": msgspec.to_builtins(objects),
         "as_of": run.as_of,
+        "responses": hashlib.sha256(said).hexdigest(),
     }
 
     def work() -> Work:
         with tempfile.TemporaryDirectory() as folder:
-            return _Preparation(run, found, objects, Path(folder), store, progress).work()
+            return _Preparation(run, found, objects, said, Path(folder), store, progress).work()
 
     return run_once("Prepare", run, inputs, work, store=store, clock=clock)
 
@@ -71,6 +78,7 @@ class _Preparation:
         run: Run,
         found: FoundCampaign,
         objects: Mapping[str, Sequence[StoredObject]],
+        said: bytes,
         folder: Path,
         store: ObjectStore,
         progress: Progress,
@@ -80,6 +88,7 @@ class _Preparation:
         self._found = found
         self._campaign = found.campaign
         self._objects = objects
+        self._responses = msgspec.json.Decoder(Response).decode_lines(said)
         self._folder = folder
         self._store = store
         self._progress = progress
@@ -92,7 +101,14 @@ class _Preparation:
             intake = take_in(files, self._campaign.input, self._as_of, self._progress)
         reasons = self._write_rejected(intake)
         with self._timed("dataset_built"):
-            built = build(intake.purchases, intake.items, intake.users, self._campaign.evaluation)
+            built = build(
+                intake.purchases,
+                intake.items,
+                intake.users,
+                self._campaign.evaluation,
+                of_people(self._responses),
+                self._as_of,
+            )
         with self._timed("recipients_chosen"):
             addressed = audience(built.users)
         with self._timed("dataset_written"):
@@ -160,6 +176,7 @@ class _Preparation:
             "superseded_items": intake.items.superseded,
             "superseded_users": intake.users.superseded,
             "ignored": intake.purchases.ignored,
+            "responses": len(dataset.responses),
             "held_out": int(np.count_nonzero(dataset.interactions.held_out)),
             "split": built.split,
             "user_features": len(dataset.user_features.names),
@@ -178,6 +195,17 @@ def _objects(table: str, campaign: Campaign, store: ObjectStore) -> list[StoredO
     """The files of a table in the order of their keys, without folders and what tools leave (`_SUCCESS`, `.crc`)."""
     prefix = input_prefix(campaign.input.prefix, table)
     return [entry for entry in store.list(prefix) if not _name(entry.key).startswith(("_", ".")) and _name(entry.key)]
+
+
+def _pinned_responses(run: Run, responses: Responses | None, *, store: ObjectStore) -> bytes:
+    """Lines of the responses that stood when the run first asked: later ones are for the next run."""
+    key = RunKeys(run.run_id).responses
+    try:
+        return store.read(key)
+    except MissingObjectError:
+        found = sorted(responses.all() if responses else (), key=msgspec.structs.astuple)
+        store.write_if_absent(key, msgspec.json.Encoder().encode_lines(found))
+        return store.read(key)
 
 
 def _name(key: str) -> str:

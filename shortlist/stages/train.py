@@ -25,7 +25,7 @@ from shortlist.dataset.dataset import Dataset, FeatureMatrix
 from shortlist.errors import ContractError
 from shortlist.evaluate import Pairs, holdout, rank, rank_by_own_purchases, rank_by_popularity
 from shortlist.fm.history import Interactions
-from shortlist.fm.machine import EpochReport
+from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, Shop, latent, learn

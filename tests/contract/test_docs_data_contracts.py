@@ -112,6 +112,8 @@ def test_every_input_column_is_there_and_no_other(table):
         ("### `runs`", (*get_args(records.RunStatus), records.CURRENT)),
         ("### `deliveries`", (*records.Delivery.__struct_fields__, *get_args(records.DeliveryState))),
         ("### `suppressions`", records.SUPPRESSIONS_KEY),
+        ("### `responses`", (*records.Response.__struct_fields__, *get_args(records.ResponseKind))),
+        ("### Arrays", arrays.RESPONSE_CODES),
         ("## Tables in DynamoDB", (records.EXPIRES_AT,)),
         ("### JSON", inputs.PinnedRun.__struct_fields__),
         ("### JSON", inputs.RejectedRow.__struct_fields__),

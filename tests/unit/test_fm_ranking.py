@@ -7,7 +7,8 @@ import pytest
 from scipy.sparse import csr_array
 
 from shortlist.errors import ContractError, DatasetError
-from shortlist.fm.machine import EpochReport, FactorizationMachine
+from shortlist.fm.machine import FactorizationMachine
+from shortlist.fm.progress import EpochReport
 from shortlist.latent import item_latent, item_prior, user_latent
 
 

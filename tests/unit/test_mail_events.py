@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from shortlist.contracts.records import Delivery, DeliveryState
+from shortlist.contracts.records import Delivery, DeliveryState, MailingState
 from shortlist.errors import ContractError
 from shortlist.mail.address import address_hash
-from shortlist.mail.events import apply_event
+from shortlist.mail.events import Applied, apply_events
 from shortlist.mail.tags import tags
-from tests.fakes import MemoryLedger, MemorySuppressions
+from tests.fakes import FixedClock, MemoryLedger, MemorySuppressions
 
 ADDRESS = "ann@example.com"
 RUN = "weekly-picks#r1"
 
 
-def event(kind: str, **details: Any) -> str:
-    tagged = {name: [value] for name, value in tags("weekly-picks", "r1", "Ann #1").items()}
+def event(kind: str, user_id: str = "Ann #1", **details: Any) -> str:
+    tagged = {name: [value] for name, value in tags("weekly-picks", "r1", user_id).items()}
     mail = {"messageId": "m1", "destination": [ADDRESS], "tags": tagged | {"ses:source-ip": ["192.0.2.1"]}}
     return json.dumps({"eventType": kind, "mail": mail, **details})
 
@@ -51,13 +51,17 @@ class Inbox:
 
     def __init__(self) -> None:
         self.ledger, self.suppressions = MemoryLedger(), MemorySuppressions()
-        claim = Delivery(
-            campaign_run=RUN, user_id="Ann #1", state="claimed", claimed_at="2026-01-05T06:00:00Z", claimed_by="gone/1"
-        )
-        self.ledger.claim(claim, address_hash=address_hash(ADDRESS), since="")
+        self.claim("Ann #1")
 
-    def take(self, raw: str) -> str:
-        return apply_event(raw, ledger=self.ledger, suppressions=self.suppressions)
+    def claim(self, user_id: str) -> None:
+        claim = Delivery(
+            campaign_run=RUN, user_id=user_id, state="claimed", claimed_at="2026-01-05T06:00:00Z", claimed_by="gone/1"
+        )
+        self.ledger.claim(claim, address_hash=address_hash(f"{user_id.split()[0]}@example.com"), since="")
+
+    def take(self, *raw: str) -> Applied:
+        batch = ((str(number), one) for number, one in enumerate(raw))
+        return apply_events(batch, ledger=self.ledger, suppressions=self.suppressions, clock=FixedClock())
 
     @property
     def cause(self) -> str:
@@ -108,7 +112,7 @@ def test_a_complaint_suppresses_at_once() -> None:
 def test_not_spam_is_no_complaint() -> None:
     inbox = Inbox()
 
-    assert inbox.take(complaint("not-spam")) == "ignored"
+    assert inbox.take(complaint("not-spam")).effects == {"ignored": 1}
     assert (inbox.cause, inbox.state) == ("", "claimed")
 
 
@@ -133,7 +137,7 @@ def test_no_address_comes_into_the_ledger() -> None:
 def test_other_events_change_nothing(kind: str) -> None:
     inbox = Inbox()
 
-    assert inbox.take(event(kind)) == "ignored"
+    assert inbox.take(event(kind)).effects == {"ignored": 1}
     assert inbox.state == "claimed"
 
 
@@ -147,9 +151,24 @@ def test_an_event_of_a_message_without_our_tags_still_suppresses() -> None:
     assert (inbox.cause, inbox.state) == ("bounced", "claimed")
 
 
+def test_messages_are_counted_by_the_worst_that_is_known_of_each() -> None:
+    inbox = Inbox()
+    for user_id in ("bob", "cyd"):
+        inbox.claim(user_id)
+
+    inbox.take(event("Send"), event("Delivery"), event("Delivery"), event("Delivery", user_id="bob"))
+    inbox.take(complaint("abuse"), event("Send", user_id="cyd"), event("Delivery", user_id="nobody"))
+
+    assert inbox.ledger.mailing_state("weekly-picks", RUN) == MailingState(delivered=1, complained=1)
+    assert +inbox.ledger.events[RUN] == {"delivered": 1, "complained": 1, "sent": 1}
+
+
 @pytest.mark.parametrize("raw", ["", "Successfully validated SNS topic", "[]", '{"eventType": "Bounce"}'])
-def test_what_is_no_event_is_an_error(raw: str) -> None:
+def test_what_is_no_event_fails_alone(raw: str) -> None:
     inbox = Inbox()
 
-    with pytest.raises(ContractError, match="not an event"):
-        inbox.take(raw)
+    applied = inbox.take(raw, event("Delivery"))
+
+    assert [*applied.failed] == ["0"]
+    assert isinstance(applied.failed["0"], ContractError)
+    assert inbox.state == "delivered"
