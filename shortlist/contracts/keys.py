@@ -127,6 +127,10 @@ class RunKeys:
     def outcomes_prefix(self) -> str:
         return f"{self.root}outcomes/"
 
+    def approval(self, name: str) -> str:
+        """`request.json`: the question to the team and its answer; `preview.eml`: a message, made out to nobody."""
+        return f"{self.root}approval/{name}"
+
     def failure(self, stage: str) -> str:
         """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""
         return f"{self.root}failures/{stage}.json"
