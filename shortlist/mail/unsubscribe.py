@@ -11,12 +11,14 @@ from typing import Final
 import msgspec
 from jinja2 import Environment, StrictUndefined, Template
 
+from shortlist.contracts.records import Response
 from shortlist.mail.render import FOLDER
 from shortlist.mail.token import InvalidTokenError, Keys, Subscription, verify
 from shortlist.mail.words import language_of, words
-from shortlist.ports import Clock, Suppressions
+from shortlist.ports import Clock, Responses, Suppressions
 
 CAUSE: Final = "unsubscribed"
+METHODS: Final = ("GET", "HEAD", "POST")
 HEADERS: Final = {
     "Content-Type": "text/html; charset=utf-8",
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; "
@@ -28,7 +30,7 @@ HEADERS: Final = {
 }
 
 
-class Response(msgspec.Struct, frozen=True, kw_only=True):
+class Answer(msgspec.Struct, frozen=True, kw_only=True):
     """What the browser or the mail client gets, and whom it concerned where the token was ours."""
 
     status: int
@@ -37,7 +39,16 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
     subscription: Subscription | None = None
 
 
-def answer(method: str, token: str, locale: str, *, keys: Keys, suppressions: Suppressions, clock: Clock) -> Response:
+def answer(
+    method: str,
+    token: str,
+    locale: str,
+    *,
+    keys: Keys,
+    suppressions: Suppressions,
+    responses: Responses,
+    clock: Clock,
+) -> Answer:
     """Answer one request.
 
     Args:
@@ -46,21 +57,40 @@ def answer(method: str, token: str, locale: str, *, keys: Keys, suppressions: Su
         locale: the parameter `l`; English where it is unknown.
     """
     said = words(language_of(locale)).page
-    if method not in ("GET", "HEAD", "POST"):
-        response = _page(405, locale, said.refused, said.refused_explanation)
-        return msgspec.structs.replace(response, headers={**response.headers, "Allow": "GET, HEAD, POST"})
+    if method not in METHODS:
+        return refused(405, locale)
     try:
         subscription = verify(token, keys)
     except InvalidTokenError:
-        return _page(400, locale, said.refused, said.refused_explanation)
+        return refused(400, locale)
     if method != "POST":
-        return _page(200, locale, said.question, said.explanation, said.confirm)
-    suppressions.add(subscription.address_hash, CAUSE, clock.now().astimezone(UTC).isoformat(timespec="seconds"))
-    done = _page(200, locale, said.done, said.done_explanation)
+        return page(200, locale, said.question, said.explanation, said.confirm)
+    now = clock.now().astimezone(UTC)
+    suppressions.add(subscription.address_hash, CAUSE, now.isoformat(timespec="seconds"))
+    responses.note(
+        Response(
+            user_id=subscription.user_id,
+            item_id="",
+            kind="unsubscribed",
+            campaign=subscription.campaign,
+            run_id=subscription.run_id,
+            times=(now.isoformat(timespec="milliseconds"),),
+        )
+    )
+    done = page(200, locale, said.done, said.done_explanation)
     return msgspec.structs.replace(done, subscription=subscription)
 
 
-def _page(status: int, locale: str, title: str, explanation: str, confirm: str = "") -> Response:
+def refused(status: int, locale: str) -> Answer:
+    """The page for a link that is not ours (400) or a method that is not for it (405)."""
+    said = words(language_of(locale)).page
+    answered = page(status, locale, said.refused, said.refused_explanation)
+    allow = {"Allow": ", ".join(METHODS)} if status == 405 else {}
+    return msgspec.structs.replace(answered, headers={**answered.headers, **allow})
+
+
+def page(status: int, locale: str, title: str, explanation: str, confirm: str = "") -> Answer:
+    """A page of these words, with a button where there is something to confirm."""
     language = language_of(locale)
     body = _template().render(
         language=language,
@@ -69,7 +99,7 @@ def _page(status: int, locale: str, title: str, explanation: str, confirm: str =
         explanation=explanation,
         confirm=confirm,
     )
-    return Response(status=status, body=body, headers=dict(HEADERS))
+    return Answer(status=status, body=body, headers=dict(HEADERS))
 
 
 @lru_cache

@@ -59,6 +59,17 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refused_explanation: str
 
 
+class NotInterested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The link beside a product by which its reader asks for no more of it, and the page behind the link."""
+
+    link: str
+    question: str
+    explanation: str
+    confirm: str
+    done: str
+    done_explanation: str
+
+
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything Shortlist says to a recipient, in one language. `direction` is ltr or rtl."""
 
@@ -66,6 +77,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasons: Reasons
     message: Message
     page: Page
+    not_interested: NotInterested
 
 
 @lru_cache

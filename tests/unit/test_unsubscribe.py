@@ -3,16 +3,23 @@
 import pytest
 
 from shortlist.mail.token import Keys, Subscription, sign
-from shortlist.mail.unsubscribe import Response, answer
-from tests.fakes import FixedClock, MemorySuppressions
+from shortlist.mail.unsubscribe import Answer, answer
+from tests.fakes import FixedClock, MemoryResponses, MemorySuppressions
 from tests.mailing import KEYS
 
-ANN = Subscription("weekly-picks", "ann", "a" * 64)
+ANN = Subscription("weekly-picks", "ann", "a" * 64, "r1")
 TOKEN = sign(ANN, KEYS)
 
 
-def ask(suppressions: MemorySuppressions, method: str, token: str = TOKEN, locale: str = "en") -> Response:
-    return answer(method, token, locale, keys=KEYS, suppressions=suppressions, clock=FixedClock())
+def ask(
+    suppressions: MemorySuppressions,
+    method: str,
+    token: str = TOKEN,
+    locale: str = "en",
+    responses: MemoryResponses | None = None,
+) -> Answer:
+    responses = MemoryResponses() if responses is None else responses
+    return answer(method, token, locale, keys=KEYS, suppressions=suppressions, responses=responses, clock=FixedClock())
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -35,6 +42,16 @@ def test_a_post_unsubscribes_and_may_be_repeated() -> None:
     assert answers[0].subscription == ANN
     assert "<form" not in answers[0].body
     assert suppressions.causes == {"a" * 64: "unsubscribed"}
+
+
+def test_the_runs_report_hears_who_unsubscribed() -> None:
+    responses = MemoryResponses()
+
+    for method in ("GET", "POST"):
+        ask(MemorySuppressions(), method, responses=responses)
+
+    (found,) = responses.all()
+    assert (found.user_id, found.kind, found.campaign, found.run_id) == ("ann", "unsubscribed", "weekly-picks", "r1")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
