@@ -124,6 +124,14 @@ FUNCTIONS: Final = (
             items("runs", "GetItem", "PutItem"),
         ),
     ),
+    FunctionSpec(word="PlanMailing", group="lambda", memory_mib=512, timeout_s=300, grants=objects(read=WHOLE_RUN)),
+    FunctionSpec(
+        word="RequestApproval",
+        group="mail",
+        memory_mib=1024,
+        timeout_s=120,
+        grants=(*objects(read=WHOLE_RUN, write=(ANY_RUN.approval("*"),)), team()),
+    ),
     FunctionSpec(
         word="SendEmails",
         group="mail",

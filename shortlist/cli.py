@@ -14,8 +14,9 @@ import shortlist
 from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.commands import execute, look
+from shortlist.commands.campaign import campaign_group
 from shortlist.commands.embedded import EmbeddedServer
-from shortlist.commands.mailing import mailing_command, preview_command
+from shortlist.commands.messages import preview_command
 from shortlist.commands.target import Target, TargetName, connect, target_option
 from shortlist.commands.upload import read_campaign, upload
 from shortlist.commands.view import list_table, runs_table
@@ -23,6 +24,7 @@ from shortlist.contracts.lists import ListKind
 from shortlist.contracts.stages import FORCE_FROM
 from shortlist.errors import ContractError, ShortlistError
 from shortlist.mail.reasons import phrase
+from shortlist.stages.resume import read_campaign as read_run_campaign
 
 INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
@@ -122,7 +124,8 @@ def show(user_id: str, campaign: str, kind: ListKind | None, target: TargetName)
     kind, stored = look.choose_list(found, kind, store=place.store)
     items = look.with_titles(found.run_id, stored, store=place.store)
     title = f"{user_id} · {kind.replace('_', ' ')} · run {found.run_id}"
-    console.print(list_table(title, items, [phrase(item.reason) for item in items]))
+    wording = read_run_campaign(found.run_id, store=place.store).wording
+    console.print(list_table(title, items, [phrase(item.reason, wording=wording) for item in items]))
 
 
 @cli.command()
@@ -183,7 +186,7 @@ def local(port: int, stop: bool, status: bool) -> int:
 
 
 cli.add_command(preview_command)
-cli.add_command(mailing_command)
+cli.add_command(campaign_group)
 
 
 @cli.command()

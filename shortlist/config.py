@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from shortlist.contracts.keys import MAX_PARTS
-from shortlist.contracts.lists import ListKind
+from shortlist.contracts.lists import ListKind, Wording
 from shortlist.contracts.payloads import CAMPAIGN_NAME
 from shortlist.errors import ContractError
 
@@ -166,6 +166,19 @@ class Shards(Config, frozen=True, kw_only=True):
     recipients: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
 
 
+class SendWindow(Config, frozen=True, kw_only=True):
+    """The hours of the recipient's day in which messages go out; those who are outside it wait.
+
+    Attributes:
+        from_hour, until_hour: on the recipient's clock; the second is not part of it.
+        time_zone: IANA name, for recipients without one of their own.
+    """
+
+    from_hour: Annotated[int, msgspec.Meta(ge=0, le=23)] = 9
+    until_hour: Annotated[int, msgspec.Meta(ge=1, le=24)] = 20
+    time_zone: str = "UTC"
+
+
 class Mail(Config, frozen=True, kw_only=True):
     """The message.
 
@@ -176,6 +189,9 @@ class Mail(Config, frozen=True, kw_only=True):
         template: folder name in shortlist/mail/templates.
         items: how many of the list's x items the message shows.
         min_days_between: nobody is mailed again by any campaign within so many days of the last message; 0: no limit.
+        approval: whether a run stops before its mailing until the team has approved it.
+        send_window: None: at any hour.
+        max_days: a mailing that is not complete so many days after its execution started ends; who waits is named.
         max_bounce_share, max_complaint_share: of the messages whose fate is known; above it the mailing stops itself.
         postal_address: of the shop; many countries require it.
         shop_url: https; the base for items without their own URL.
@@ -189,6 +205,9 @@ class Mail(Config, frozen=True, kw_only=True):
     template: str = "picks"
     items: Positive = 8
     min_days_between: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 1.0
+    approval: bool = False
+    send_window: SendWindow | None = None
+    max_days: Annotated[float, msgspec.Meta(gt=0.0, le=14.0)] = 7.0
     max_bounce_share: Share = 0.05
     max_complaint_share: Share = 0.001
     postal_address: str = ""
@@ -206,6 +225,7 @@ class Campaign(Config, frozen=True, kw_only=True):
         lists: the kinds made; the first is stored as `items` and mailed, the others are stored beside it.
         x: items on a list.
         keep_days: how long stored lists live, from the start of the run's first execution.
+        wording: of the reasons: purchases ("which you bought"), or choices where nothing is bought (films, articles).
         mail: None: lists are stored, nobody is mailed.
     """
 
@@ -215,6 +235,7 @@ class Campaign(Config, frozen=True, kw_only=True):
     lists: Annotated[tuple[ListKind, ...], msgspec.Meta(min_length=1)] = ("everything",)
     x: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
     keep_days: Positive = 60
+    wording: Wording = "purchases"
     input: Input = Input()
     model: Model = Model()
     evaluation: Evaluation = Evaluation()
@@ -244,6 +265,12 @@ def campaign_from_mapping(value: Any, source: str) -> Campaign:
         raise ContractError(
             f"{source}: `input.interactions.features` is set, but only items and users have features. Cure: leave it "
             "out, or move it to `input.items.features` with `input.items_from: interactions`."
+        )
+    window = campaign.mail.send_window if campaign.mail else None
+    if window and window.from_hour >= window.until_hour:
+        raise ContractError(
+            f"{source}: `mail.send_window` opens at {window.from_hour} and closes at {window.until_hour}. "
+            "Cure: `until_hour` is the later one."
         )
     if campaign.shards.users > MAX_PARTS * campaign.shards.recipients:
         raise ContractError(

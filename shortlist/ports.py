@@ -16,6 +16,7 @@ from shortlist.contracts.records import (
     MailingState,
     Response,
     RunRecord,
+    Standing,
     StoredLists,
 )
 
@@ -65,6 +66,9 @@ class ListsTable(Protocol):
         """
 
     def get(self, user_id: str, run_id: str) -> StoredLists | None: ...
+
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        """The lists of many users, of those that have one; a hundred in one call."""
 
 
 class RunsTable(Protocol):
@@ -127,13 +131,23 @@ class Ledger(Protocol):
 
 
 class Suppressions(Protocol):
-    """Addresses that must not be mailed, known by hash only (see shortlist.mail.address.address_hash)."""
+    """The will of the recipients: addresses that must not be mailed, or less, known by hash only.
 
-    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
-        """hash -> cause (`unsubscribed`, `bounced`, `complained`), for those that are suppressed."""
+    The hash is `shortlist.mail.address.address_hash`.
+    """
+
+    def standing(self, address_hashes: Sequence[str]) -> Mapping[str, Standing]:
+        """hash -> what is known, for those of whom anything is."""
 
     def add(self, address_hash: str, cause: str, at: str) -> None:
         """Suppress from now on. The first cause stays."""
+
+    def prefer(self, address_hash: str, *, less_often: bool, paused_until: str, at: str) -> bool:
+        """Note how often the owner wants to be mailed, in place of what they wanted before.
+
+        Returns:
+            False where the address is suppressed, which this does not lift.
+        """
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         """Count a temporary bounce, the same event once; returns how many there are. Does not suppress by itself."""

@@ -19,6 +19,7 @@ from shortlist.contracts.records import (
     MailingState,
     Response,
     RunRecord,
+    Standing,
     StoredLists,
 )
 from shortlist.errors import MissingObjectError, PublishError
@@ -99,6 +100,9 @@ class MemoryListsTable:
 
     def get(self, user_id: str, run_id: str) -> StoredLists | None:
         return self.items.get((user_id, run_id))
+
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        return {user: self.items[user, run_id] for user in user_ids if (user, run_id) in self.items}
 
 
 class MemoryRunsTable:
@@ -199,14 +203,25 @@ class MemorySuppressions:
     """Suppressions in dicts."""
 
     def __init__(self) -> None:
-        self.causes: dict[str, str] = {}
+        self.standings: dict[str, Standing] = {}
         self.soft_bounces: dict[str, set[str]] = {}
 
-    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
-        return {key: self.causes[key] for key in address_hashes if key in self.causes}
+    @property
+    def causes(self) -> dict[str, str]:
+        return {key: standing.cause for key, standing in self.standings.items() if standing.cause}
+
+    def standing(self, address_hashes: Sequence[str]) -> Mapping[str, Standing]:
+        return {key: self.standings[key] for key in address_hashes if key in self.standings}
 
     def add(self, address_hash: str, cause: str, at: str) -> None:
-        self.causes.setdefault(address_hash, cause)
+        standing = self.standings.get(address_hash, Standing())
+        self.standings[address_hash] = replace(standing, cause=standing.cause or cause)
+
+    def prefer(self, address_hash: str, *, less_often: bool, paused_until: str, at: str) -> bool:
+        if address_hash in self.causes:
+            return False
+        self.standings[address_hash] = Standing(less_often=less_often, paused_until=paused_until)
+        return True
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         events = self.soft_bounces.setdefault(address_hash, set())

@@ -168,10 +168,10 @@ class RandomTransport(FaultyTransport):
     def __init__(self, rng: random.Random, one_in: int) -> None:
         super().__init__()
         self._rng = rng
-        self._one_in = one_in
+        self.one_in = one_in
 
     def send(self, message: OutgoingMessage) -> str:
         kinds = ("throttled", "rejected", "lost", "refused_connection", "killed_before", "killed_after")
-        if self._rng.randrange(self._one_in) == 0:
+        if self._rng.randrange(self.one_in) == 0:
             self.faults[message.recipient] = self._rng.choice(kinds)
         return super().send(message)

@@ -38,6 +38,7 @@ def install(aws: EmbeddedAws) -> None:
     from local.ses import api
 
     aws.ses = Ses(aws)
+    aws.on_stop(aws.ses.mailbox.close)
     aws.on_stop(aws.ses.events.stop)
     api.install(aws)
     for operation in ("send_email", "send_raw_email", "send_templated_email", "send_bulk_templated_email"):

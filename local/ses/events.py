@@ -107,7 +107,7 @@ class MessageEvents:
         self._at = _iso(sent_at)
         address = parseaddr(message.source)[1]
         domain = address.partition("@")[2]
-        headers = message.headers()
+        headers = message.headers
         common = {name.lower(): value for name, value in headers}
         told = {key: common[key] for key in ("date", "subject") if key in common}
         lists = {key: [common[key]] for key in ("from", "to", "cc", "reply-to") if key in common}

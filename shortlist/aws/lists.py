@@ -5,7 +5,7 @@ keeps an item with 50 places under 4 KB, the unit in which reads are counted.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Final
@@ -14,7 +14,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.clock import SystemClock
-from shortlist.aws.dynamodb import translated
+from shortlist.aws.dynamodb import read_items, translated
 from shortlist.contracts.lists import Reason
 from shortlist.contracts.records import StoredItem, StoredLists
 from shortlist.errors import TransientError
@@ -71,6 +71,11 @@ class DynamoListsTable:
         except ClientError as error:
             raise translated(error, self._table) from error
         return _lists_of(answer["Item"]) if "Item" in answer else None
+
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        keys = [{"user_id": user_id, "run_id": run_id} for user_id in user_ids]
+        found = map(_lists_of, read_items(self._client, self._table, keys))
+        return {lists.user_id: lists for lists in found}
 
     def _write(self, requests: list[Item]) -> list[Item]:
         """One call; returns what has to be written again."""

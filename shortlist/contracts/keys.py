@@ -123,6 +123,10 @@ class RunKeys:
         """What became of every recipient of a recipient shard (JSON Lines: user_id, outcome, detail)."""
         return f"{self.root}outcomes/{shard}.jsonl"
 
+    def approval(self, name: str) -> str:
+        """`request.json`: the question to the team and its answer; `preview.eml`: a message, made out to nobody."""
+        return f"{self.root}approval/{name}"
+
     def failure(self, stage: str) -> str:
         """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""
         return f"{self.root}failures/{stage}.json"

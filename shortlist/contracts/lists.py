@@ -11,6 +11,10 @@ LIST_KINDS: Final[tuple[ListKind, ...]] = ("everything", "new_for_you", "buy_aga
 ReasonKind = Literal["bought_with", "bought_before", "feature", "popular"]
 
 
+Wording = Literal["purchases", "choices"]
+"""How people are told why an item is on their list: by what they bought, or by what they chose (films, articles)."""
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why an item is on a list, from the model; the words are chosen by locale (shortlist/mail/locales).
 

@@ -39,6 +39,7 @@ class Composer:
             raise ContractError(f"campaign {campaign.name} has no `mail`, so there is no message to compose.")
         self.mail: Mail = campaign.mail
         self._campaign = campaign.name
+        self._wording = campaign.wording
         self._run_id = run_id
         self._as_of = as_of
         self._endpoint = endpoint(unsubscribe_url)
@@ -82,7 +83,7 @@ class Composer:
         currency = currency_code(item.currency, mail.currency)
         return Card(
             title=line(item.title) or line(item.item_id),
-            reason=phrase(item.reason, language_of(locale, mail.default_locale)),
+            reason=phrase(item.reason, language_of(locale, mail.default_locale), self._wording),
             price=price_text(item.price, currency, locale, mail.default_locale),
             link=tagged(
                 item.url or mail.shop_url, campaign=self._campaign, run_id=self._run_id, item_id=line(item.item_id)

@@ -15,6 +15,7 @@ An entry in doubt is settled by the mail service's own event about the message (
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -30,7 +31,7 @@ from shortlist.errors import (
 from shortlist.mail.pace import Pace
 from shortlist.ports import Clock, Ledger, MailTransport, OutgoingMessage
 
-OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list"]
+OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list", "waiting"]
 
 MARGIN_S: Final = 30.0
 """Time left below which no message is begun: longer than the transport's time-outs, so that no answer is cut off."""
@@ -65,7 +66,7 @@ class Courier:
 
     Args:
         attempt: unique to this attempt, in this or any other process.
-        since: nobody mailed at or after this moment by another run is mailed again (ISO 8601 UTC).
+        min_days_between: nobody mailed by another run within so many days is mailed again.
         remaining_s: seconds until the process is ended from outside.
     """
 
@@ -74,7 +75,7 @@ class Courier:
         *,
         campaign_run: str,
         attempt: str,
-        since: str,
+        min_days_between: float,
         ledger: Ledger,
         transport: MailTransport,
         clock: Clock,
@@ -83,7 +84,7 @@ class Courier:
     ) -> None:
         self._campaign_run = campaign_run
         self._attempt = attempt
-        self._since = since
+        self._min_days_between = min_days_between
         self._ledger = ledger
         self._transport = transport
         self._clock = clock
@@ -92,8 +93,13 @@ class Courier:
         self._claims = itertools.count(1)
         self._unanswered = 0
 
-    def deliver(self, user_id: str, message: OutgoingMessage, address_hash: str) -> Outcome:
+    def deliver(
+        self, user_id: str, message: OutgoingMessage, address_hash: str, *, min_days_between: float = 0
+    ) -> Outcome:
         """Send a message unless it was, or may have been, sent before.
+
+        Args:
+            min_days_between: that the recipient asks for, where it is more than the campaign's.
 
         Raises:
             OutOfTimeError, TransientError, DailyQuotaError: not now; what is left is sent by a later attempt.
@@ -102,13 +108,17 @@ class Courier:
         self._pace.wait()
         self.check_time()
         claim = self._claim(user_id)
-        standing = self._ledger.claim(claim, address_hash=address_hash, since=self._since)
+        days = max(min_days_between, self._min_days_between)
+        since = (self._clock.now() - timedelta(days=days)).isoformat(timespec="milliseconds")
+        standing = self._ledger.claim(claim, address_hash=address_hash, since=since)
         if standing is None:
             return self._send(claim, message)
         if (standing.campaign_run, standing.user_id) == (self._campaign_run, user_id):
             return outcome_of(standing)
-        same_run = standing.campaign_run == self._campaign_run
-        return self.withhold(user_id, "suppressed", "same_address" if same_run else "mailed_recently")
+        if standing.campaign_run == self._campaign_run:
+            return self.withhold(user_id, "suppressed", "same_address")
+        wished = min_days_between > self._min_days_between
+        return self.withhold(user_id, "suppressed", "less_often" if wished else "mailed_recently")
 
     def withhold(self, user_id: str, state: Literal["suppressed", "rejected"], detail: str) -> Outcome:
         """Put down that a recipient is not mailed, and why."""

@@ -31,6 +31,13 @@ class Reasons(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     popular_in_segment: str
 
 
+class ReasonsByWording(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The reasons in each wording a campaign may choose, see `shortlist.config.Campaign`."""
+
+    purchases: Reasons
+    choices: Reasons
+
+
 class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The mail itself. `{first_name}`, `{first_item}`, `{shop}` are filled in."""
 
@@ -74,7 +81,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything Shortlist says to a recipient, in one language. `direction` is ltr or rtl."""
 
     direction: str
-    reasons: Reasons
+    reasons: ReasonsByWording
     message: Message
     page: Page
     not_interested: NotInterested

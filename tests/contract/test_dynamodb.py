@@ -93,6 +93,15 @@ def test_lists_of_nobody_and_of_another_run_are_not_there(lists: ListsTable) -> 
     assert lists.get("berta", "r1") is None
 
 
+def test_lists_of_many_users_come_at_once(lists: ListsTable) -> None:
+    users = [f"user-{number}" for number in range(230)]
+    lists.put(entry(user) for user in users[::2])
+
+    found = lists.find(users, "r1")
+
+    assert found == {user: entry(user) for user in users[::2]}
+
+
 def test_putting_again_replaces(lists: ListsTable) -> None:
     lists.put(entries(60))
 

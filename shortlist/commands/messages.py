@@ -1,25 +1,17 @@
-"""`shortlist preview` and `shortlist mailing`: arguments in; a message to look at, or an order to the senders, out."""
+"""`shortlist preview`: a campaign and a customer in; their message to look at, out."""
 
 import email
-from datetime import UTC, datetime
+from datetime import datetime
 from email import policy
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from shortlist.aws.ledger import DynamoLedger
 from shortlist.aws.runs import DynamoRunsTable
-from shortlist.commands.preview import preview
 from shortlist.commands.target import TargetName, connect, target_option
-from shortlist.contracts.records import MailingOrder
 from shortlist.errors import ContractError
-
-_SAID: dict[MailingOrder, str] = {
-    "pause": "Nobody else is mailed by {0} until `shortlist mailing go {0}`. Runs wait for three days.",
-    "stop": "Nobody else is mailed by {0}: its runs end at SendEmails until `shortlist mailing go {0}`.",
-    "go": "{0} mails again. Runs that are waiting go on within 15 minutes; resume those that ended.",
-}
+from shortlist.stages.preview import preview
 
 
 @click.command("preview")
@@ -40,7 +32,7 @@ def preview_command(campaign: str, user_id: str, run_id: str, show: bool, out: P
         raise ContractError(
             f"{campaign} has no {f'run {run_id}' if run_id else 'published run'}. See `shortlist runs`."
         )
-    message = preview(record, user_id, store=place.store)
+    message = preview(run_id, datetime.fromisoformat(record.as_of), user_id, store=place.store)
     parsed = email.message_from_bytes(message.mime, policy=policy.default)
     text, html = (parsed.get_body((subtype,)) for subtype in ("plain", "html"))
     out.mkdir(parents=True, exist_ok=True)
@@ -51,15 +43,3 @@ def preview_command(campaign: str, user_id: str, run_id: str, show: bool, out: P
     click.echo(f"{len(message.mime) / 1024:.0f} KB in {out / 'preview.eml'}, HTML in {page}")
     if show:
         click.launch(page.resolve().as_uri())
-
-
-@click.command("mailing")
-@click.argument("order", type=click.Choice(["pause", "stop", "go"]))
-@click.argument("campaign")
-@target_option
-def mailing_command(order: MailingOrder, campaign: str, target: TargetName) -> None:
-    """Pause or stop a campaign's mailing while it runs, or let it go on."""
-    place = connect(target, Console())
-    ledger = DynamoLedger(place.account.client("dynamodb"), place.deployment.deliveries_table)
-    ledger.give_order(campaign, order, datetime.now(UTC).isoformat(timespec="seconds"))
-    click.echo(_SAID[order].format(campaign))
