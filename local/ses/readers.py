@@ -67,10 +67,18 @@ class Readers:
         if line is None or not line["file"]:
             raise ValueError(f"{message_id} did not arrive anywhere")
         raw = (folder / line["file"]).read_bytes()
-        html = email.message_from_bytes(raw, policy=policy.default).get_body(("html",))
+        parsed = email.message_from_bytes(raw, policy=policy.default)
+        html = parsed.get_body(("html",))
         if html is None:
             raise ValueError(f"{message_id} has no HTML, where alone SES can track")
-        message = Message([line["source"]], line["destination"], line["tags"], line["configuration_set"], raw)
+        message = Message(
+            [line["source"]],
+            line["destination"],
+            line["tags"],
+            line["configuration_set"],
+            [(name, str(value)) for name, value in parsed.items()],
+            raw,
+        )
         sent_at = datetime.fromisoformat(line["time"])
         told = events.MessageEvents(message, message_id, sent_at, self._aws, "recipient")
         return html.get_content(), told, line["configuration_set"]

@@ -140,7 +140,7 @@ def test_the_link_beside_a_product_leaves_it_out_and_unsubscribes_nobody(deploym
     (found,) = wiring.responses().all()
     assert answer["statusCode"] == 200
     assert (found.kind, found.item_id, found.user_id) == ("not_interested", "item-0", "user-00000")
-    assert mail_wiring.suppressions().suppressed(_hashes(mail)) == {}
+    assert mail_wiring.suppressions().standing(_hashes(mail)) == {}
 
 
 def test_a_request_without_a_token_is_refused(deployment: Deployment) -> None:
