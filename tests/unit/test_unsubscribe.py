@@ -116,9 +116,9 @@ def test_other_methods_are_not_allowed(method: str) -> None:
 @pytest.mark.parametrize(
     ("locale", "said"),
     [
-        ("de", "Ihre Empfehlungen per E-Mail"),
-        ("en", "Your recommendations by e-mail"),
-        ("<script>", "Your recommendations by e-mail"),
+        ("de", "Wie oft dürfen wir Ihnen schreiben?"),
+        ("en", "How often may we write to you?"),
+        ("<script>", "How often may we write to you?"),
     ],
 )
 def test_the_page_speaks_the_readers_language(locale: str, said: str) -> None:
