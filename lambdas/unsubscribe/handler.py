@@ -1,6 +1,7 @@
-"""The endpoint of the links in mails, behind a Lambda function URL: an HTTP request in, a page out."""
+"""The pages behind the links in mails, at a Lambda function URL: an HTTP request in, a page out."""
 
-from typing import Any
+import base64
+from typing import Any, Final
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.utilities.typing import LambdaContext
@@ -8,6 +9,7 @@ from aws_lambda_powertools.utilities.typing import LambdaContext
 from shortlist.aws import mail_wiring, wiring
 from shortlist.mail import not_interested, unsubscribe
 
+MAX_BODY: Final = 1_024
 logger = Logger(service="Unsubscribe")
 
 
@@ -29,11 +31,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
             method,
             token,
             locale,
+            _body(event),
             keys=keys,
             suppressions=mail_wiring.suppressions(),
             responses=responses,
             clock=clock,
         )
     campaign = answered.subscription.campaign if answered.subscription else ""
-    logger.info(event_name, extra={"method": method, "status": answered.status, "campaign": campaign})
+    told = {"method": method, "status": answered.status, "campaign": campaign, "choice": answered.choice}
+    logger.info(event_name, extra=told)
     return {"statusCode": answered.status, "headers": answered.headers, "body": answered.body}
+
+
+def _body(event: dict[str, Any]) -> str:
+    body = str(event.get("body") or "")
+    raw = base64.b64decode(body) if event.get("isBase64Encoded") else body.encode()
+    return raw[:MAX_BODY].decode("utf-8", "replace")

@@ -4,12 +4,12 @@ As with unsubscribing, GET only asks, because scanners follow links. The mark in
 this item, so that nobody can fill the table with items that no message showed.
 """
 
-from datetime import UTC
 from urllib.parse import quote
 
-from shortlist.contracts.records import Response
+import msgspec
+
 from shortlist.mail.token import InvalidTokenError, Keys, sign_item, verify_item
-from shortlist.mail.unsubscribe import METHODS, Answer, page, refused
+from shortlist.mail.unsubscribe import METHODS, Answer, page, refused, response_to
 from shortlist.mail.words import language_of, words
 from shortlist.ports import Clock, Responses
 
@@ -36,15 +36,6 @@ def answer(
     except InvalidTokenError:
         return refused(400, locale)
     if method != "POST":
-        return page(200, locale, said.question, said.explanation, said.confirm)
-    responses.note(
-        Response(
-            user_id=subscription.user_id,
-            item_id=item_id,
-            kind="not_interested",
-            campaign=subscription.campaign,
-            run_id=subscription.run_id,
-            times=(clock.now().astimezone(UTC).isoformat(timespec="milliseconds"),),
-        )
-    )
-    return page(200, locale, said.done, said.done_explanation)
+        return page(200, locale, said.question, [("leave_out", said.confirm)])
+    responses.note(response_to("not_interested", subscription, item_id, clock.now()))
+    return msgspec.structs.replace(page(200, locale, said.done), subscription=subscription)
