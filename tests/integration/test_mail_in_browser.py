@@ -184,5 +184,32 @@ def test_the_unsubscribe_page_reads_well(page: Page, device: str, scheme: str, t
 
     assert overflow(page) <= 0
     assert page.get_by_role("heading").is_visible()
-    assert page.get_by_role("button").count() == (0 if token == "forged" else 1)
+    assert page.get_by_role("button").count() == (0 if token == "forged" else 4)
     assert low_contrasts(page) == []
+
+
+def test_the_buttons_work_without_javascript(browser: Browser) -> None:
+    suppressions = MemorySuppressions()
+    token = sign(Subscription("weekly-picks", "ann", "0" * 64), KEYS)
+
+    def endpoint(route: Route) -> None:
+        asked, body = route.request, route.request.post_data or ""
+        response = answer(asked.method, token, "en", body, keys=KEYS, suppressions=suppressions, clock=FixedClock())
+        route.fulfill(status=response.status, headers=response.headers, body=response.body)
+
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.route(f"{URL}**", endpoint)
+    page.goto(f"{URL}?t={token}")
+    looked = dict(suppressions.standings)
+    said = []
+    for name in ("Pause for 30 days", "One e-mail a month at most", "Unsubscribe"):
+        page.get_by_role("button", name=name).click()
+        said.append(page.get_by_role("heading").inner_text())
+    left = page.get_by_role("button").count()
+    context.close()
+
+    assert looked == {}
+    assert said == ["We will pause for 30 days", "We will write less often", "You are unsubscribed"]
+    assert suppressions.standing(["0" * 64])["0" * 64].cause == "unsubscribed"
+    assert left == 0
