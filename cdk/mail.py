@@ -24,9 +24,15 @@ RECEIVES: Final = 5
 
 
 class Mail(Construct):
-    """SES, the key that signs unsubscribe links, and the topic and queue of what became of each message."""
+    """SES, the key that signs unsubscribe links, and the topic and queue of what became of each message.
 
-    def __init__(self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str) -> None:
+    Args:
+        track: whether SES puts its pixel and its redirects into messages, and tells of opens and clicks.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str, track: bool
+    ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
         self.configuration_set = ses.ConfigurationSet(
@@ -47,6 +53,7 @@ class Mail(Construct):
                 ses.EmailSendingEvent.BOUNCE,
                 ses.EmailSendingEvent.COMPLAINT,
                 ses.EmailSendingEvent.REJECT,
+                *((ses.EmailSendingEvent.OPEN, ses.EmailSendingEvent.CLICK) if track else ()),
             ],
         )
         self.unsubscribe_key = secretsmanager.Secret(

@@ -37,7 +37,7 @@ class ShortlistStack(Stack):
         storage = Storage(self, "Storage")
         team = Team(self, "Team", alert_email=settings.alert_email)
         senders = {campaign.mail.sender for campaign in campaigns if campaign.mail}
-        mail = Mail(self, "Mail", senders=senders, domain=settings.sender_domain)
+        mail = Mail(self, "Mail", senders=senders, domain=settings.sender_domain, track=settings.track)
         resources = storage.resources() | team.resources() | mail.resources()
         prefixes = tuple(sorted({INPUT_PREFIX, *(campaign.input.prefix for campaign in campaigns)}))
         training = Training(self, "Training", settings=settings, input_prefixes=prefixes, resources=resources)

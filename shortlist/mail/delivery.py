@@ -177,4 +177,5 @@ class Courier:
 
 def outcome_of(entry: Delivery) -> Outcome:
     """What an entry that stands in the ledger says."""
-    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), entry.detail)
+    detail = "" if entry.state == "delivered" else entry.detail  # which says when
+    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), detail)
