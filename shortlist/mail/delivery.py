@@ -31,7 +31,7 @@ from shortlist.errors import (
 from shortlist.mail.pace import Pace
 from shortlist.ports import Clock, Ledger, MailTransport, OutgoingMessage
 
-OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list", "waiting"]
+OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list", "held_out", "waiting"]
 
 MARGIN_S: Final = 30.0
 """Time left below which no message is begun: longer than the transport's time-outs, so that no answer is cut off."""
@@ -42,12 +42,25 @@ UNANSWERED: Final = 3
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address."""
+    """A line of `outcomes/<shard>.jsonl`: what became of a recipient.
+
+    Attributes:
+        detail: a cause, never an address.
+        at: when the message was claimed, or its recipient held out (ISO 8601 UTC); empty where neither is known.
+        variant: of the message, where the campaign makes an experiment.
+        items: that the message shows, or would have shown.
+    """
 
     user_id: str
     outcome: OutcomeKind
     detail: str = ""
+    at: str = ""
+    variant: str = ""
+    items: tuple[str, ...] = ()
 
+
+HELD_OUT: Final = "held_out"
+"""Detail of the entry of a user of the control group: suppressed by nobody's wish but ours."""
 
 OUTCOMES: Final[dict[DeliveryState, OutcomeKind]] = {
     "claimed": "in_doubt",
@@ -156,7 +169,7 @@ class Courier:
                     f"{UNANSWERED} messages in a row got no answer from the mail service ({type(error).__name__}). "
                     "They are in doubt and are not sent again."
                 ) from error
-            return Outcome(claim.user_id, "in_doubt", type(error).__name__)
+            return Outcome(claim.user_id, "in_doubt", type(error).__name__, at=claim.claimed_at)
         self._unanswered = 0
         return self._record(claim, "sent", message_id=message_id)
 
@@ -178,4 +191,6 @@ class Courier:
 def outcome_of(entry: Delivery) -> Outcome:
     """What an entry that stands in the ledger says."""
     detail = "" if entry.state == "delivered" else entry.detail  # which says when
-    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), detail)
+    if (entry.state, entry.detail) == ("suppressed", HELD_OUT):
+        return Outcome(entry.user_id, "held_out", at=entry.claimed_at)
+    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), detail, at=entry.claimed_at)
