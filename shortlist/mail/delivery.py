@@ -41,14 +41,14 @@ UNANSWERED: Final = 3
 """Messages in a row without an answer after which something is down and the attempt ends."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     """A line of `outcomes/<shard>.jsonl`: what became of a recipient.
 
     Attributes:
         detail: a cause, never an address.
         at: when the message was claimed, or its recipient held out (ISO 8601 UTC); empty where neither is known.
         variant: of the message, where the campaign makes an experiment.
-        items: that the message shows, or would have shown.
+        items: that the message shows or, to who `is_compared`, would have shown.
     """
 
     user_id: str
@@ -58,7 +58,18 @@ class Outcome(msgspec.Struct, frozen=True):
     variant: str = ""
     items: tuple[str, ...] = ()
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether its recipient stood where the control group is drawn: what comes of it compares mailed and held out.
 
+        Those whom another message kept from this one count as mailed, since nobody knows whom of the control group the
+        same would have befallen. Messages that the service refused are left out.
+        """
+        return self.outcome in ("sent", "in_doubt", "held_out") or self.detail in CLAIM_CAUSES
+
+
+CLAIM_CAUSES: Final = ("same_address", "mailed_recently", "less_often")
+"""Why a claim is refused: causes that are known only at the claim, after the control group is drawn."""
 HELD_OUT: Final = "held_out"
 """Detail of the entry of a user of the control group: suppressed by nobody's wish but ours."""
 

@@ -95,7 +95,7 @@ def send_emails(
         mailing.mail(recipients, read_lists, senders=pace.senders())
         mailing.look_again()
         outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
-        if any(outcome.at for outcome in outcomes):
+        if any(outcome.is_compared for outcome in outcomes):
             outcomes = [_with_message(outcome, campaign, read_lists()) for outcome in outcomes]
         outcomes_key = RunKeys(run.run_id).outcomes(shard)
         body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
@@ -114,7 +114,9 @@ def send_emails(
 
 def _with_message(outcome: Outcome, campaign: Campaign, lists: Lists) -> Outcome:
     """An outcome that says too which message it is of, to be compared with what its recipient does later."""
-    shown = lists.get(outcome.user_id, ())[: items_shown(campaign, outcome.user_id)] if outcome.at else ()
+    if not outcome.is_compared:
+        return outcome
+    shown = lists.get(outcome.user_id, ())[: items_shown(campaign, outcome.user_id)]
     variant = variant_of(campaign, outcome.user_id) if campaign.mail and campaign.mail.experiment else ""
     return msgspec.structs.replace(outcome, variant=variant, items=tuple(item.item_id for item in shown))
 
