@@ -171,14 +171,19 @@ FUNCTIONS: Final = (
         group="mail",
         memory_mib=512,
         timeout_s=10,
-        grants=(items("suppressions", "UpdateItem"), unsubscribe_key()),
+        grants=(items("suppressions", "UpdateItem"), items("responses", "UpdateItem"), unsubscribe_key()),
     ),
     FunctionSpec(
         word="MailEvents",
         group="mail",
         memory_mib=512,
         timeout_s=60,
-        grants=(items("suppressions", "UpdateItem"), items("deliveries", "UpdateItem"), messages("mail_events")),
+        grants=(
+            items("suppressions", "UpdateItem"),
+            items("deliveries", "BatchGetItem", "UpdateItem"),
+            items("responses", "UpdateItem"),
+            messages("mail_events"),
+        ),
     ),
 )
 

@@ -25,9 +25,16 @@ RECEIVES: Final = 5
 
 
 class Mail(Construct):
-    """SES or a mail server's login, the key of unsubscribe links, topic and queue of what became of each message."""
+    """SES or a mail server's login, the key of unsubscribe links, topic and queue of what became of each message.
 
-    def __init__(self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str, smtp: bool) -> None:
+    Args:
+        track: whether SES puts its pixel and its redirects into messages, and tells of opens and clicks.
+        smtp: whether some campaign is sent by a mail server, whose login then has its place here.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str, track: bool, smtp: bool
+    ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
         self.configuration_set = ses.ConfigurationSet(
@@ -48,6 +55,7 @@ class Mail(Construct):
                 ses.EmailSendingEvent.BOUNCE,
                 ses.EmailSendingEvent.COMPLAINT,
                 ses.EmailSendingEvent.REJECT,
+                *((ses.EmailSendingEvent.OPEN, ses.EmailSendingEvent.CLICK) if track else ()),
             ],
         )
         self.unsubscribe_key = secretsmanager.Secret(

@@ -60,7 +60,7 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                     ),
                     delete=(ANY_RUN.rejected("*"), f"{ANY_RUN.recipient_shards}*", ANY_RUN.failure("Prepare")),
                 ),
-                items("runs", "GetItem", "PutItem"),
+                items("runs", "GetItem", "PutItem", "Query"),
                 items("responses", "Scan"),
             ),
         ),

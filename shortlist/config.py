@@ -1,6 +1,7 @@
 """The campaign file: parsed YAML in, one frozen `Campaign` out. Every setting is documented beside its default."""
 
 import re
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -50,7 +51,7 @@ class Input(Config, frozen=True, kw_only=True):
     """Where the shop's tables lie and what counts as a signal.
 
     Attributes:
-        prefix: S3 prefix above `interactions/`, `items/` and `users/`.
+        prefix: S3 prefix above `interactions/`, `items/`, `users/`, `offers/` and `blocks/`.
         items_from, users_from: `files`, or `interactions` where the shop sends lines of purchases only: the table is
             then made of each id's newest line, and its `columns` and `features` name columns of the interactions file.
         event_weights: event_type -> weight of one interaction; types not named here are left out. Rows without an
@@ -66,6 +67,8 @@ class Input(Config, frozen=True, kw_only=True):
     interactions: Table = Table()
     items: Table = Table()
     users: Table = Table()
+    offers: Table = Table()
+    blocks: Table = Table()
     items_from: TableOrigin = "files"
     users_from: TableOrigin = "files"
     event_weights: dict[str, NonNegative] = msgspec.field(default_factory=lambda: {"purchase": 1.0})
@@ -141,14 +144,40 @@ class Index(Config, frozen=True, kw_only=True):
     min_recall: Share = 0.99
 
 
+class Promoted(Config, frozen=True, kw_only=True):
+    """Items that the shop wants to be seen: those named, and all of these categories and brands.
+
+    Attributes:
+        share: of the first n places of a list, ⌊share · n⌋ at least are theirs, for every n, the user's best of them.
+    """
+
+    share: Share
+    items: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    brands: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not (self.items or self.categories or self.brands):
+            raise ValueError("names nothing to promote. Cure: name `items`, `categories` or `brands`, or leave it out")
+
+
 class Rules(Config, frozen=True, kw_only=True):
-    """What a shop needs beyond the score.
+    """What a shop needs beyond the score; docs/rules.md has an example of each.
 
     Attributes:
         exclude_categories, include_categories: by the catalogue's category; an empty include list means all.
         min_price, max_price: in the catalogue's currency; items without a price pass unless one of them is set.
         only_available: leave out items outside available_from/available_until or not in stock.
-        max_per_category: at most this many of one category on a list; None: no limit.
+        available_for_days: how much longer than the run's as_of they must be available.
+        only_deals: leave out items without an open window in the offers table.
+        rest_bought_days: leave out what the user bought within so many days; None: nothing.
+        rest_mailed_runs: leave out what the campaign's last so many mailings showed the user.
+        popularity: factor of the part of an item's score that is the same for every user; 1: as trained.
+        rank_by: relevance, or relevance times price or margin.
+        value_weight: the exponent of price or margin in that product; 1: expected revenue, less: a mix.
+        diversity: 1 − λ of maximal marginal relevance; 0: by rank alone.
+        candidates: of so many best items rank_by and diversity make the list.
+        max_per_category, max_per_brand: on one list; None: no limit.
     """
 
     exclude_categories: tuple[str, ...] = ()
@@ -156,7 +185,28 @@ class Rules(Config, frozen=True, kw_only=True):
     min_price: float | None = None
     max_price: float | None = None
     only_available: bool = True
+    available_for_days: NonNegative = 0.0
+    only_deals: bool = False
+    rest_bought_days: Positive | None = None
+    rest_mailed_runs: Annotated[int, msgspec.Meta(ge=0, le=52)] = 0
+    popularity: NonNegative = 1.0
+    rank_by: Literal["relevance", "price", "margin"] = "relevance"
+    value_weight: Share = 1.0
+    diversity: Annotated[float, msgspec.Meta(ge=0.0, lt=1.0)] = 0.0
+    candidates: Annotated[int, msgspec.Meta(ge=1, le=1_000)] = 200
     max_per_category: Positive | None = None
+    max_per_brand: Positive | None = None
+    promoted: Promoted | None = None
+
+    def __post_init__(self) -> None:
+        if self.min_price is not None and self.max_price is not None and self.min_price > self.max_price:
+            raise ValueError(
+                f"min_price {self.min_price} is over max_price {self.max_price}, which leaves no item. "
+                "Cure: change the two, or leave one out"
+            )
+        both = sorted({*self.include_categories} & {*self.exclude_categories})
+        if both:
+            raise ValueError(f"{', '.join(both)} is both included and excluded. Cure: leave it out of one list")
 
 
 class Shards(Config, frozen=True, kw_only=True):
@@ -261,12 +311,13 @@ class Campaign(Config, frozen=True, kw_only=True):
     mail: Mail | None = None
 
 
-def campaign_from_mapping(value: Any, source: str) -> Campaign:
+def campaign_from_mapping(value: Any, source: str, line_of: Callable[[str], int] = lambda path: 0) -> Campaign:
     """Check a parsed campaign file.
 
     Args:
         value: what the YAML or JSON parser gave.
         source: the file's name, for the message.
+        line_of: the line on which a setting stands, by its path (`rules.max_price`); 0: nobody knows.
 
     Raises:
         ContractError: a key is unknown, missing or has a value out of range; names the file and the path of the key.
@@ -274,13 +325,24 @@ def campaign_from_mapping(value: Any, source: str) -> Campaign:
     try:
         campaign = msgspec.convert(value, Campaign)
     except msgspec.ValidationError as error:
-        raise ContractError(f"{source}: {_where(str(error))}. docs/data-contracts.md lists every setting.") from error
+        path, what = _where(str(error))
+        line = line_of(path)
+        raise ContractError(
+            f"{source}{f' line {line}' if line else ''}: at `{path or 'the top'}`: {what}. "
+            "docs/data-contracts.md lists every setting."
+        ) from error
     if len(set(campaign.lists)) != len(campaign.lists):
         raise ContractError(f"{source}: `lists` names a kind twice: {', '.join(campaign.lists)}. Name each once.")
-    if campaign.input.interactions.features:
+    for name in ("interactions", "offers", "blocks"):
+        if getattr(campaign.input, name).features:
+            raise ContractError(
+                f"{source}: `input.{name}.features` is set, but only items and users have features. Cure: leave it "
+                "out, or move it to `input.items.features` with `input.items_from: interactions`."
+            )
+    if campaign.rules.rest_mailed_runs and campaign.mail is None:
         raise ContractError(
-            f"{source}: `input.interactions.features` is set, but only items and users have features. Cure: leave it "
-            "out, or move it to `input.items.features` with `input.items_from: interactions`."
+            f"{source}: `rules.rest_mailed_runs` is set, but the campaign mails nobody. Cure: add `mail`, or leave "
+            "it out."
         )
     window = campaign.mail.send_window if campaign.mail else None
     if window and window.from_hour >= window.until_hour:
@@ -296,7 +358,9 @@ def campaign_from_mapping(value: Any, source: str) -> Campaign:
     return campaign
 
 
-def _where(message: str) -> str:
-    """msgspec's `… - at `$.mail.sender`` in the words of a YAML file."""
+def _where(message: str) -> tuple[str, str]:
+    """Path and complaint of msgspec's `… - at `$.mail.sender``; an unknown field's own path."""
     match = re.search(r"^(.*) - at `\$\.?(.*)`$", message)
-    return f"at `{match[2] or 'the top'}`: {match[1]}" if match else message
+    what, path = match.groups() if match else (message, "")
+    unknown = re.search(r"unknown field `(.*)`$", what)
+    return (".".join(filter(None, (path, unknown[1]))) if unknown else path), what

@@ -124,12 +124,12 @@ class Mailing:
 
     def outcomes(self) -> dict[str, str]:
         """What the outcome files say of each recipient."""
-        found = {}
-        for stored in self.store.list(RunKeys(self.run.run_id).root + "outcomes/"):
-            for line in self.store.read(stored.key).splitlines():
-                row = msgspec.json.decode(line)
-                found[row["user_id"]] = row["outcome"]
-        return found
+        return {row["user_id"]: row["outcome"] for row in self.outcome_lines()}
+
+    def outcome_lines(self) -> list[dict[str, object]]:
+        """The lines of the outcome files."""
+        stored = self.store.list(RunKeys(self.run.run_id).outcomes_prefix)
+        return [msgspec.json.decode(line) for one in stored for line in self.store.read(one.key).splitlines()]
 
 
 class FaultyTransport(MemoryTransport):

@@ -6,7 +6,7 @@ from typing import Final
 
 from shortlist.errors import ContractError
 
-INPUT_TABLES: Final = ("interactions", "items", "users")
+INPUT_TABLES: Final = ("interactions", "items", "users", "offers", "blocks")
 INPUT_PREFIX: Final = "input/"
 RUNS_PREFIX: Final = "runs/"
 CAMPAIGNS_PREFIX: Final = "campaigns/"
@@ -121,7 +121,11 @@ class RunKeys:
 
     def outcomes(self, shard: str) -> str:
         """What became of every recipient of a recipient shard (JSON Lines: user_id, outcome, detail)."""
-        return f"{self.root}outcomes/{shard}.jsonl"
+        return f"{self.outcomes_prefix}{shard}.jsonl"
+
+    @property
+    def outcomes_prefix(self) -> str:
+        return f"{self.root}outcomes/"
 
     def approval(self, name: str) -> str:
         """`request.json`: the question to the team and its answer; `preview.eml`: a message, made out to nobody."""

@@ -10,6 +10,7 @@ from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash, normalised
 from shortlist.mail.links import endpoint, https_url, tagged
 from shortlist.mail.message import CLIP_BYTES, Envelope, mailbox, mime
+from shortlist.mail.not_interested import item_query
 from shortlist.mail.prices import currency_code, price_text
 from shortlist.mail.reasons import phrase
 from shortlist.mail.render import SUBJECT_LIMIT, Card, Page, render, render_subject
@@ -71,9 +72,13 @@ class Composer:
         """
         address = normalised(recipient.email)
         language = language_of(recipient.locale, self.mail.default_locale)
-        cards = tuple(self._card(item, recipient.locale) for item in items[: self.mail.items])
-        subscription = Subscription(self._campaign, recipient.user_id, address_hash(address))
-        link = f"{self._endpoint}?t={sign(subscription, self._keys)}&l={language}"
+        subscription = Subscription(self._campaign, recipient.user_id, address_hash(address), self._run_id)
+        token = sign(subscription, self._keys)
+        link = f"{self._endpoint}?t={token}&l={language}"
+        cards = tuple(
+            self._card(item, recipient.locale, f"{link}&{item_query(token, item.item_id, self._keys)}")
+            for item in items[: self.mail.items]
+        )
         while True:
             page = self._page(recipient, cards, language, link)
             body = render(self.mail.template, page)
@@ -96,7 +101,7 @@ class Composer:
     def _tags(self, user_id: str) -> dict[str, str]:
         return test_tags(self._campaign) if self._test else tags(self._campaign, self._run_id, user_id)
 
-    def _card(self, item: ListedItem, locale: str) -> Card:
+    def _card(self, item: ListedItem, locale: str, not_for_me: str) -> Card:
         mail = self.mail
         currency = currency_code(item.currency, mail.currency)
         return Card(
@@ -107,6 +112,7 @@ class Composer:
                 item.url or mail.shop_url, campaign=self._campaign, run_id=self._run_id, item_id=line(item.item_id)
             ),
             picture=https_url(item.image_url),
+            not_for_me=not_for_me,
         )
 
     def _page(self, recipient: Recipient, cards: tuple[Card, ...], language: str, link: str) -> Page:

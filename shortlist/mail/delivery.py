@@ -41,12 +41,16 @@ UNANSWERED: Final = 3
 """Messages in a row without an answer after which something is down and the attempt ends."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address."""
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address.
+
+    `items` are the ids of the items that a message which was sent showed.
+    """
 
     user_id: str
     outcome: OutcomeKind
     detail: str = ""
+    items: tuple[str, ...] = ()
 
 
 OUTCOMES: Final[dict[DeliveryState, OutcomeKind]] = {
@@ -177,4 +181,5 @@ class Courier:
 
 def outcome_of(entry: Delivery) -> Outcome:
     """What an entry that stands in the ledger says."""
-    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), entry.detail)
+    detail = "" if entry.state == "delivered" else entry.detail  # which says when
+    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), detail)

@@ -82,6 +82,15 @@ class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     refused: Said
 
 
+class NotInterested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The link beside a product by which its reader asks for no more of it, and the page behind the link."""
+
+    link: str
+    question: Said
+    confirm: str
+    done: Said
+
+
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Everything Shortlist says to a recipient, in one language. `direction` is ltr or rtl."""
 
@@ -89,6 +98,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasons: ReasonsByWording
     message: Message
     page: Page
+    not_interested: NotInterested
 
 
 @lru_cache

@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 
 import msgspec
 
@@ -84,13 +85,17 @@ def send_emails(
     def work() -> Work:
         recipients = recipients_of(raw, key)
 
+        @cache
         def read_lists() -> Lists:
             topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
             return lists_of(topx, campaign.lists[0], {recipient.user_id for recipient in recipients})
 
         mailing.mail(recipients, read_lists, senders=pace.senders())
         mailing.look_again()
-        outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
+        outcomes = [
+            _with_items(mailing.outcomes[recipient.user_id], read_lists, composer.mail.items)
+            for recipient in recipients
+        ]
         outcomes_key = RunKeys(run.run_id).outcomes(shard)
         body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
         summary = _summary(outcomes, mailing)
@@ -104,6 +109,14 @@ def send_emails(
         "mail": msgspec.to_builtins(campaign.mail),
     }
     return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
+
+
+def _with_items(outcome: Outcome, read_lists: Callable[[], Lists], most: int) -> Outcome:
+    """What the message showed, so that later runs can let it rest."""
+    if outcome.outcome != "sent":
+        return outcome
+    shown = read_lists().get(outcome.user_id, ())[:most]
+    return msgspec.structs.replace(outcome, items=tuple(item.item_id for item in shown))
 
 
 def _summary(outcomes: Sequence[Outcome], mailing: Mailing) -> SendEmailsSummary:

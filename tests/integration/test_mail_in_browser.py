@@ -15,7 +15,7 @@ from shortlist.contracts.lists import ListedItem, Reason
 from shortlist.mail.compose import Composer
 from shortlist.mail.token import Subscription, sign
 from shortlist.mail.unsubscribe import answer
-from tests.fakes import FixedClock, MemorySuppressions
+from tests.fakes import FixedClock, MemoryResponses, MemorySuppressions
 from tests.mailing import CAMPAIGN, KEYS, MAIL, URL, recipient
 
 PRODUCTS = [
@@ -178,7 +178,8 @@ def test_no_name_breaks_the_layout(page: Page, name: str) -> None:
 
 @pytest.mark.parametrize("token", [sign(Subscription("weekly-picks", "ann", "0" * 64), KEYS), "forged"])
 def test_the_unsubscribe_page_reads_well(page: Page, device: str, scheme: str, token: str) -> None:
-    response = answer("GET", token, "en", keys=KEYS, suppressions=MemorySuppressions(), clock=FixedClock())
+    ports = {"suppressions": MemorySuppressions(), "responses": MemoryResponses(), "clock": FixedClock()}
+    response = answer("GET", token, "en", keys=KEYS, **ports)
     page.set_content(response.body)
     keep(page, f"unsubscribe-{device}-{scheme}-{'refused' if token == 'forged' else 'question'}")
 

@@ -4,18 +4,25 @@ import pytest
 
 from shortlist.contracts.records import Standing
 from shortlist.mail.token import Keys, Subscription, sign
-from shortlist.mail.unsubscribe import Response, answer
-from tests.fakes import FixedClock, MemorySuppressions
+from shortlist.mail.unsubscribe import Answer, answer
+from tests.fakes import FixedClock, MemoryResponses, MemorySuppressions
 from tests.mailing import KEYS
 
-ANN = Subscription("weekly-picks", "ann", "a" * 64)
+ANN = Subscription("weekly-picks", "ann", "a" * 64, "r1")
 TOKEN = sign(ANN, KEYS)
 
 
 def ask(
-    suppressions: MemorySuppressions, method: str, token: str = TOKEN, locale: str = "en", body: str = ""
-) -> Response:
-    return answer(method, token, locale, body, keys=KEYS, suppressions=suppressions, clock=FixedClock())
+    suppressions: MemorySuppressions,
+    method: str,
+    token: str = TOKEN,
+    locale: str = "en",
+    body: str = "",
+    responses: MemoryResponses | None = None,
+) -> Answer:
+    responses = MemoryResponses() if responses is None else responses
+    ports = {"keys": KEYS, "suppressions": suppressions, "responses": responses, "clock": FixedClock()}
+    return answer(method, token, locale, body, **ports)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
@@ -58,6 +65,16 @@ def test_each_button_does_what_it_says(choice: str, standing: Standing) -> None:
     assert (response.status, response.choice) == (200, choice)
     assert suppressions.standing(["a" * 64]) == {"a" * 64: standing}
     assert f'value="{choice}"' not in response.body
+
+
+def test_the_runs_report_hears_who_unsubscribed_and_not_who_wants_less() -> None:
+    responses = MemoryResponses()
+
+    for method, body in (("GET", ""), ("POST", "choice=less"), ("POST", "")):
+        ask(MemorySuppressions(), method, body=body, responses=responses)
+
+    (found,) = responses.all()
+    assert (found.user_id, found.kind, found.campaign, found.run_id) == ("ann", "unsubscribed", "weekly-picks", "r1")
 
 
 def test_a_mail_clients_button_unsubscribes() -> None:
