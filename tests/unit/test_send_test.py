@@ -11,6 +11,7 @@ from shortlist.contracts.records import RunRecord
 from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash
 from shortlist.mail.events import apply_events
+from tests.fakes import MemoryResponses
 from tests.mailing import RUN, Mailing, recipient
 
 RECORD = RunRecord(campaign="weekly-picks", run_id="r1", status="published", started_at="", as_of=RUN.as_of)
@@ -70,7 +71,13 @@ def test_an_event_about_a_test_settles_nothing(kind: str) -> None:
     ((message),) = mailing.transport.messages
     raw = json.dumps({"eventType": kind, "mail": {"tags": {name: [value] for name, value in message.tags.items()}}})
 
-    applied = apply_events([("1", raw)], ledger=mailing.ledger, suppressions=mailing.suppressions, clock=mailing.clock)
+    applied = apply_events(
+        [("1", raw)],
+        ledger=mailing.ledger,
+        suppressions=mailing.suppressions,
+        responses=MemoryResponses(),
+        clock=mailing.clock,
+    )
 
     assert applied.failed == {}
     assert "run" not in message.tags
