@@ -16,6 +16,7 @@ from shortlist.aws.runs import DynamoRunsTable
 from shortlist.commands import execute, look
 from shortlist.commands.campaign import campaign_group
 from shortlist.commands.embedded import EmbeddedServer
+from shortlist.commands.erase import erase_command
 from shortlist.commands.messages import preview_command, send_test_command
 from shortlist.commands.target import Target, TargetName, connect, target_option
 from shortlist.commands.upload import read_campaign, upload
@@ -191,6 +192,7 @@ def local(port: int, stop: bool, status: bool) -> int:
 
 cli.add_command(preview_command)
 cli.add_command(send_test_command)
+cli.add_command(erase_command)
 cli.add_command(campaign_group)
 
 
