@@ -229,6 +229,24 @@ class SendWindow(Config, frozen=True, kw_only=True):
     time_zone: str = "UTC"
 
 
+class Experiment(Config, frozen=True, kw_only=True):
+    """Another message for some of the recipients, the same ones in every run; what is not set is as for the others.
+
+    Attributes:
+        name: of the experiment; another name deals the recipients anew.
+        share: of the recipients who get this message (variant b).
+        template, subject, items: as in `mail`.
+        list: the kind of list that is mailed, one of the campaign's `lists`.
+    """
+
+    name: str
+    share: Share = 0.5
+    template: str = ""
+    subject: str = ""
+    items: Positive | None = None
+    list: ListKind | None = None
+
+
 class Mail(Config, frozen=True, kw_only=True):
     """The message.
 
@@ -239,6 +257,10 @@ class Mail(Config, frozen=True, kw_only=True):
         template: folder name in shortlist/mail/templates.
         items: how many of the list's x items the message shows.
         min_days_between: nobody is mailed again by any campaign within so many days of the last message; 0: no limit.
+        control_share: of the recipients, the same ones in every run, who are not mailed, so that one can tell what the
+            mailing brings.
+        attribution_days: a purchase so long after a message, or after a click in it, counts for it.
+        experiment: None: everybody gets the same message.
         approval: whether a run stops before its mailing until the team has approved it.
         send_window: None: at any hour.
         max_days: a mailing that is not complete so many days after its execution started ends; who waits is named.
@@ -255,6 +277,9 @@ class Mail(Config, frozen=True, kw_only=True):
     template: str = "picks"
     items: Positive = 8
     min_days_between: Annotated[float, msgspec.Meta(ge=0.0, le=60.0)] = 1.0
+    control_share: Share = 0.05
+    attribution_days: Annotated[float, msgspec.Meta(gt=0.0, le=60.0)] = 7.0
+    experiment: Experiment | None = None
     approval: bool = False
     send_window: SendWindow | None = None
     max_days: Annotated[float, msgspec.Meta(gt=0.0, le=14.0)] = 7.0
@@ -265,6 +290,17 @@ class Mail(Config, frozen=True, kw_only=True):
     shop_url: str = ""
     default_locale: str = "en"
     currency: str = "USD"
+
+
+class Feedback(Config, frozen=True, kw_only=True):
+    """What recipients' clicks on the products of earlier messages teach the model.
+
+    Attributes:
+        click_weight: weight of a click as an interaction in training, next to 1.0 of a purchase; 0: clicks teach
+            nothing. They are never counted as purchases: not in the figures, nor as seen or bought before.
+    """
+
+    click_weight: NonNegative = 0.0
 
 
 class Campaign(Config, frozen=True, kw_only=True):
@@ -292,6 +328,7 @@ class Campaign(Config, frozen=True, kw_only=True):
     index: Index = Index()
     rules: Rules = Rules()
     shards: Shards = Shards()
+    feedback: Feedback = Feedback()
     mail: Mail | None = None
 
 
@@ -333,6 +370,12 @@ def campaign_from_mapping(value: Any, source: str, line_of: Callable[[str], int]
         raise ContractError(
             f"{source}: `mail.send_window` opens at {window.from_hour} and closes at {window.until_hour}. "
             "Cure: `until_hour` is the later one."
+        )
+    test = campaign.mail.experiment if campaign.mail else None
+    if test and test.list and test.list not in campaign.lists:
+        raise ContractError(
+            f"{source}: `mail.experiment.list` is {test.list}, which the campaign does not make. "
+            "Cure: name it in `lists` too."
         )
     if campaign.shards.users > MAX_PARTS * campaign.shards.recipients:
         raise ContractError(

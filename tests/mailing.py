@@ -29,6 +29,7 @@ MAIL = Mail(
     shop_url="https://shop.example.com/",
     postal_address="Corner Shop, 1 Main Street, Springfield",
     items=3,
+    control_share=0,
 )
 CAMPAIGN = Campaign(name="weekly-picks", lists=("new_for_you", "buy_again"), mail=MAIL)
 RUN = Run(run_id="r1", campaign="weekly-picks", as_of="2026-01-05T06:00:00+00:00")

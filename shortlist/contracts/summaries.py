@@ -42,6 +42,7 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
         rejected: refused by the mail service for good.
         in_doubt: claimed by an attempt that ended without an answer; not mailed again.
         without_list: had no item on the list that is mailed.
+        held_out: of the control group, which is not mailed.
         waiting: not mailed yet, as their send window is closed, the day's quota is used up or the campaign is paused.
         resume_at: when the first of them may be mailed, ISO 8601 UTC; empty where nobody waits.
     """
@@ -53,6 +54,7 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
     recipients: int = 0
     already_sent: int = 0
     without_list: int = 0
+    held_out: int = 0
     waiting: int = 0
     resume_at: str = ""
     suppressed_by_cause: dict[str, int] = {}

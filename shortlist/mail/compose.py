@@ -2,11 +2,13 @@
 
 import hashlib
 from datetime import datetime
+from functools import partial
 
 from shortlist.config import Campaign, Mail
 from shortlist.contracts.lists import ListedItem, Recipient
 from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash, normalised
+from shortlist.mail.experiment import VARIANTS, mail_of, variant_of
 from shortlist.mail.links import endpoint, https_url, tagged
 from shortlist.mail.message import CLIP_BYTES, Envelope, mailbox, mime
 from shortlist.mail.not_interested import item_query
@@ -21,7 +23,7 @@ from shortlist.ports import OutgoingMessage
 
 
 class Composer:
-    """Makes the messages of one run.
+    """Makes the messages of one run; where the campaign makes an experiment, each user's variant.
 
     Args:
         campaign: as the run resolved it.
@@ -39,6 +41,8 @@ class Composer:
             raise ContractError(f"campaign {campaign.name} has no `mail`, so there is no message to compose.")
         self.mail: Mail = campaign.mail
         self._campaign = campaign.name
+        self._variants = {variant: mail_of(campaign.mail, variant) for variant in VARIANTS}
+        self._variant_of = partial(variant_of, campaign)
         self._wording = campaign.wording
         self._run_id = run_id
         self._as_of = as_of
@@ -57,16 +61,17 @@ class Composer:
         """
         address = normalised(recipient.email)
         language = language_of(recipient.locale, self.mail.default_locale)
+        mail = self._variants[self._variant_of(recipient.user_id)]
         subscription = Subscription(self._campaign, recipient.user_id, address_hash(address), self._run_id)
         token = sign(subscription, self._keys)
         link = f"{self._endpoint}?t={token}&l={language}"
         cards = tuple(
             self._card(item, recipient.locale, f"{link}&{item_query(token, item.item_id, self._keys)}")
-            for item in items[: self.mail.items]
+            for item in items[: mail.items]
         )
         while True:
-            page = self._page(recipient, cards, language, link)
-            body = render(self.mail.template, page)
+            page = self._page(mail, recipient, cards, language, link)
+            body = render(mail.template, page)
             raw = mime(self._envelope(recipient, address, page), body)
             if len(raw) <= CLIP_BYTES or len(cards) <= 1:
                 break
@@ -92,15 +97,15 @@ class Composer:
             not_for_me=not_for_me,
         )
 
-    def _page(self, recipient: Recipient, cards: tuple[Card, ...], language: str, link: str) -> Page:
-        mail, said = self.mail, words(language)
+    def _page(self, mail: Mail, recipient: Recipient, cards: tuple[Card, ...], language: str, link: str) -> Page:
+        said = words(language)
         first_name = line(recipient.first_name, 40)
         shop = line(mail.shop_name or mail.sender_name) or self._sender.partition("@")[2]
         message = said.message
         return Page(
             language=language,
             said=said,
-            subject=self._subject(first_name, cards, language, said),
+            subject=_subject(mail, first_name, cards, language, said),
             preheader=message.preheader.of(len(cards)).format(first_item=cards[0].title if cards else shop),
             shop=shop,
             greeting=message.greeting_named.format(first_name=first_name) if first_name else message.greeting,
@@ -112,13 +117,6 @@ class Composer:
             unsubscribe_link=link,
             postal_address=line(mail.postal_address, 300),
         )
-
-    def _subject(self, first_name: str, cards: tuple[Card, ...], language: str, said: Words) -> str:
-        if self.mail.subject:
-            titles = tuple(card.title for card in cards)
-            return render_subject(self.mail.subject, first_name=first_name, items=titles, locale=language)
-        own = said.message.subject_named if first_name else said.message.subject
-        return line(own.format(first_name=first_name), SUBJECT_LIMIT)
 
     def _envelope(self, recipient: Recipient, address: str, page: Page) -> Envelope:
         unique = hashlib.sha256(f"{self._campaign}\0{self._run_id}\0{recipient.user_id}".encode()).hexdigest()
@@ -141,3 +139,11 @@ def _own_address(setting: str, address: str) -> str:
         return normalised(address)
     except MessageRejectedError as error:
         raise ContractError(f"`{setting}` of the campaign is {address!r}, which is no e-mail address.") from error
+
+
+def _subject(mail: Mail, first_name: str, cards: tuple[Card, ...], language: str, said: Words) -> str:
+    if mail.subject:
+        titles = tuple(card.title for card in cards)
+        return render_subject(mail.subject, first_name=first_name, items=titles, locale=language)
+    own = said.message.subject_named if first_name else said.message.subject
+    return line(own.format(first_name=first_name), SUBJECT_LIMIT)

@@ -22,6 +22,7 @@ class _Shown(msgspec.Struct):
     """What is wanted of a line of `outcomes/`: the recipient, and the items that the message showed."""
 
     user_id: str
+    outcome: str
     items: tuple[str, ...] = ()
 
 
@@ -46,4 +47,5 @@ def shown(mailings: Sequence[Mailed], *, store: ObjectStore) -> Iterator[tuple[s
     for mailing in mailings:
         for key in mailing.outcomes:
             for line in decoder.decode_lines(store.read(key)):
-                yield from ((line.user_id, item_id) for item_id in line.items)
+                if line.outcome in ("sent", "in_doubt"):  # who was held out has items too, which nobody saw
+                    yield from ((line.user_id, item_id) for item_id in line.items)

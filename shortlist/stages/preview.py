@@ -10,6 +10,7 @@ from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
 from shortlist.contracts.lists import Recipient
 from shortlist.errors import ContractError
 from shortlist.mail.compose import Composer
+from shortlist.mail.experiment import list_of
 from shortlist.mail.shard import lists_of, recipients_of
 from shortlist.mail.token import Keys
 from shortlist.ports import ObjectStore, OutgoingMessage
@@ -46,7 +47,7 @@ def preview(
         if not wanted:
             continue
         topx = store.read(RunKeys(run_id).topx(user_shard_of(shard)))
-        lists = lists_of(topx, campaign.lists[0], {one.user_id for one in wanted})
+        lists = lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in wanted})
         for recipient in wanted:
             if items := lists.get(recipient.user_id):
                 if to_nobody:

@@ -8,6 +8,7 @@ from functools import cache
 
 import msgspec
 
+from shortlist.config import Campaign
 from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import Run
@@ -16,6 +17,7 @@ from shortlist.contracts.stages import SEND_CONCURRENCY
 from shortlist.contracts.summaries import SendEmailsSummary
 from shortlist.mail.compose import Composer
 from shortlist.mail.delivery import Courier, Outcome
+from shortlist.mail.experiment import items_shown, list_of, variant_of
 from shortlist.mail.mailing import Lists, Mailing
 from shortlist.mail.pace import Pace
 from shortlist.mail.shard import lists_of, recipients_of
@@ -88,14 +90,13 @@ def send_emails(
         @cache
         def read_lists() -> Lists:
             topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
-            return lists_of(topx, campaign.lists[0], {recipient.user_id for recipient in recipients})
+            return lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
 
         mailing.mail(recipients, read_lists, senders=pace.senders())
         mailing.look_again()
-        outcomes = [
-            _with_items(mailing.outcomes[recipient.user_id], read_lists, composer.mail.items)
-            for recipient in recipients
-        ]
+        outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
+        if any(outcome.is_compared for outcome in outcomes):
+            outcomes = [_with_message(outcome, campaign, read_lists()) for outcome in outcomes]
         outcomes_key = RunKeys(run.run_id).outcomes(shard)
         body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
         summary = _summary(outcomes, mailing)
@@ -105,18 +106,19 @@ def send_emails(
     inputs = {
         "recipients": hashlib.sha256(raw).hexdigest(),
         "lists": ranked.digest(),
-        "list": campaign.lists[0],
+        "list": list(campaign.lists),
         "mail": msgspec.to_builtins(campaign.mail),
     }
     return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
 
 
-def _with_items(outcome: Outcome, read_lists: Callable[[], Lists], most: int) -> Outcome:
-    """What the message showed, so that later runs can let it rest."""
-    if outcome.outcome != "sent":
+def _with_message(outcome: Outcome, campaign: Campaign, lists: Lists) -> Outcome:
+    """An outcome that says too which message it is of, to be compared with what its recipient does later."""
+    if not outcome.is_compared:
         return outcome
-    shown = read_lists().get(outcome.user_id, ())[:most]
-    return msgspec.structs.replace(outcome, items=tuple(item.item_id for item in shown))
+    shown = lists.get(outcome.user_id, ())[: items_shown(campaign, outcome.user_id)]
+    variant = variant_of(campaign, outcome.user_id) if campaign.mail and campaign.mail.experiment else ""
+    return msgspec.structs.replace(outcome, variant=variant, items=tuple(item.item_id for item in shown))
 
 
 def _summary(outcomes: Sequence[Outcome], mailing: Mailing) -> SendEmailsSummary:
@@ -130,6 +132,7 @@ def _summary(outcomes: Sequence[Outcome], mailing: Mailing) -> SendEmailsSummary
         rejected=kinds["rejected"],
         in_doubt=kinds["in_doubt"],
         without_list=kinds["without_list"],
+        held_out=kinds["held_out"],
         waiting=kinds["waiting"],
         resume_at=mailing.resume_at.isoformat() if mailing.resume_at else "",
         suppressed_by_cause=dict(sorted(causes.items())),

@@ -195,7 +195,8 @@ def test_the_buttons_work_without_javascript(browser: Browser) -> None:
 
     def endpoint(route: Route) -> None:
         asked, body = route.request, route.request.post_data or ""
-        response = answer(asked.method, token, "en", body, keys=KEYS, suppressions=suppressions, clock=FixedClock())
+        ports = {"suppressions": suppressions, "responses": MemoryResponses(), "clock": FixedClock()}
+        response = answer(asked.method, token, "en", body, keys=KEYS, **ports)
         route.fulfill(status=response.status, headers=response.headers, body=response.body)
 
     context = browser.new_context(java_script_enabled=False)
