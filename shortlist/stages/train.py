@@ -148,12 +148,11 @@ class _Training:
         self._push_checkpoint()
         return metrics, recommender.repeat
 
-    def _learn(self, fit: str, events: Interactions, repeat: RepeatModel | None) -> Recommender:
-        def on_epoch(report: EpochReport) -> None:
+    def _learn(self, purpose: str, events: Interactions, repeat: RepeatModel | None) -> Recommender:
+        def on_epoch(fit: str, report: EpochReport) -> None:
             self._push_checkpoint()
-            self._progress(
-                "epoch_done", {"fit": fit, "epoch": report.epoch, "loss": report.loss, "seconds": report.seconds}
-            )
+            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": self._campaign.model.epochs}
+            self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
 
         return learn(
             events,
@@ -161,7 +160,7 @@ class _Training:
             self._campaign.model,
             repeat=repeat,
             on_epoch=on_epoch,
-            checkpoint=self._folder / fit,
+            checkpoint=self._folder / purpose,
         )
 
     def _measure(self, recommender: Recommender) -> HoldoutMetrics:
