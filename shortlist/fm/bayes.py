@@ -1,6 +1,6 @@
 """Examples and features in, draws from the posterior of a factorization machine out (or its mean field, or its mode).
 
-    target_e ~ N(y(x_e), 1/α)    classes: the sign of N(y(x_e), 1) (Albert, Chib 1993)
+    target_e ~ N(y(x_e), 1/τ_u)    τ_u ~ Gamma(ν/2, ν/2τ)    classes: the sign of N(y(x_e), 1) (Albert, Chib 1993)
     (t_r, c_r) ~ N(μ + (x_r V, w·x_r + Σ_{f<g} <v_f, v_g> x_f x_g), Λ⁻¹)    total and offset of user or item r
     v_f, w_f ~ N(μ_g, Λ_g⁻¹)    the features of group g
 
@@ -25,6 +25,7 @@ from shortlist.fm.probit import drawn_scores, expected_scores, log_loss
 from shortlist.fm.threads import Threads
 
 LANES_PER_THREAD: Final = 4  # rows are dealt to lanes, longest first: enough lanes keep the threads equally busy
+NOISE_SHAPE: Final = 10.0  # ν: a user's own noise counts as much as the common one from so many examples on
 
 
 class BayesProblem:
@@ -50,7 +51,7 @@ class BayesProblem:
         if context is not None:
             start = rng.standard_normal((len(context.weights), settings.n_factors), dtype=np.float32)
             context.weights[:, :-1] = settings.init_scale * start
-        state = State(users, items, context, 0.0, 1.0, np.zeros(len(e.targets), np.float32))
+        state = State(users, items, context, 0.0, np.ones(e.n_users), 1.0, np.zeros(len(e.targets), np.float32))
         if not self.settings.classes and len(e.targets):
             state.bias = float(e.targets.mean(dtype=np.float64))
         state.scores = self._scores(state)
@@ -62,9 +63,10 @@ class BayesProblem:
         self._learn_noise(state, targets, rng)
         if state.context is not None:
             self._learn_context(state, state.context, targets - np.float32(state.bias) - state.scores, rng)
+        certainty = np.sqrt(state.noise).astype(np.float32)[self.examples.user_rows]
         wanted, shift = self._without_context(state, targets - np.float32(state.bias))
-        self._learn_rows(state.users, state.items, wanted, shift, state.alpha, rng)
-        self._learn_rows(state.items, state.users, wanted, shift, state.alpha, rng)
+        self._learn_rows(state.users, state.items, wanted, certainty, shift, rng)
+        self._learn_rows(state.items, state.users, wanted, certainty, shift, rng)
         state.scores = self._scores(state)
         state.epoch += 1
 
@@ -102,27 +104,38 @@ class BayesProblem:
         return expected_scores(self.examples.targets, scores, self._threads)
 
     def _learn_noise(self, state: State, targets: Float32Array, rng: np.random.Generator) -> None:
-        """Bias b ~ N(0, 1) and noise α ~ Gamma(½, ½); classes have α = 1, and so has `als`."""
-        n, solver = len(targets), self.settings.solver
-        left = targets - state.scores
-        state.bias = state.alpha * float(left.sum(dtype=np.float64)) / (state.alpha * n + 1)
+        """Bias b ~ N(0, 1), every user's noise and its level; classes have τ = 1, and so has `als`.
+
+        Some users rate by the mood of the day: their examples should not speak as loud as those of others
+        (Lakshminarayanan, Bouchard, Archambeau 2011).
+        """
+        solver, users = self.settings.solver, self.examples.user_rows
+        precision = state.noise[users]
+        left = (targets - state.scores).astype(np.float64)
+        total = float(precision.sum()) + 1
+        state.bias = float(precision @ left) / total
         if solver == "gibbs":
-            state.bias += rng.standard_normal() / np.sqrt(state.alpha * n + 1)
+            state.bias += rng.standard_normal() / np.sqrt(total)
         if self.settings.classes or solver == "als":
             return
-        missed = float(np.square(left - np.float32(state.bias), dtype=np.float64).sum())
+        missed = (left - state.bias) ** 2 + self.score_variance(state)
+        shape = NOISE_SHAPE + np.bincount(users, minlength=len(state.noise))
+        rate = NOISE_SHAPE / state.noise_level + np.bincount(users, missed, minlength=len(state.noise))
+        state.noise = rng.gamma(shape / 2, 2 / rate) if solver == "gibbs" else shape / rate
+        shape_of_level = NOISE_SHAPE * len(state.noise) + 1
+        rate_of_level = NOISE_SHAPE * float(state.noise.sum()) + 1
         if solver == "gibbs":
-            state.alpha = rng.gamma((1 + n) / 2, 2 / (1 + missed))
-        elif state.epoch:
-            state.alpha = (1 + n) / (1 + missed + float(self.score_variance(state).sum(dtype=np.float64)))
+            state.noise_level = 1 / rng.gamma(shape_of_level / 2, 2 / rate_of_level)
+        else:
+            state.noise_level = rate_of_level / shape_of_level
 
     def _learn_rows(
         self,
         mine: Rows,
         other: Rows,
         wanted: Float32Array,
+        certainty: Float32Array,
         shift: Float32Array,
-        alpha: float,
         rng: np.random.Generator,
     ) -> None:
         base = mine.features.totals() if mine.features is not None else None
@@ -135,13 +148,13 @@ class BayesProblem:
             mine.others,
             mine.examples,
             wanted,
+            certainty,
             mine.order,
             other.totals,
             shift,
             other.variance,
-            alpha,
             mine.prior.precision.astype(np.float32),
-            np.ascontiguousarray(prior),
+            np.array(prior, np.float32, order="C"),
             self._noise(rng, *mine.totals.shape),
             self._noise(rng, mine.n_noise),
             mine.noise_starts,
@@ -172,7 +185,9 @@ class BayesProblem:
         missed = mine.totals - base - mine.prior.mean.astype(np.float32)
         factors, offset = np.ascontiguousarray(missed[:, :-1].T), np.ascontiguousarray(missed[:, -1])
         totals = np.ascontiguousarray(base[:, :-1].T)
-        self._draw_features(features, totals, factors, offset, mine.prior.precision.astype(np.float32), rng)
+        precision = mine.prior.precision.astype(np.float32)
+        offset_precision = np.full(len(offset), precision[-1], np.float32)
+        self._draw_features(features, totals, factors, offset, precision[:-1], offset_precision, rng)
         prior: Float32Array = mine.totals - np.column_stack([factors.T, offset])
         return prior
 
@@ -182,9 +197,8 @@ class BayesProblem:
         e, k = self.examples, self.settings.n_factors
         around = state.users.totals[e.user_rows, :k] + state.items.totals[e.item_rows, :k]
         totals = np.ascontiguousarray((around + context.totals()[:, :k]).T)
-        precision = np.zeros(k + 1, np.float32)
-        precision[k] = state.alpha
-        self._draw_features(context, totals, np.zeros((k, 0), np.float32), missed, precision, rng)
+        unseen, precision = np.zeros(k, np.float32), state.noise[e.user_rows].astype(np.float32)
+        self._draw_features(context, totals, np.zeros((k, 0), np.float32), missed, unseen, precision, rng)
 
     def _draw_features(
         self,
@@ -193,6 +207,7 @@ class BayesProblem:
         factors: Float32Array,
         offset: Float32Array,
         precision: Float32Array,
+        offset_precision: Float32Array,
         rng: np.random.Generator,
     ) -> None:
         draw_features(
@@ -203,6 +218,7 @@ class BayesProblem:
             factors,
             offset,
             precision,
+            offset_precision,
             features.prior.precisions(),
             features.prior.means(),
             self._noise(rng, *features.weights.shape),

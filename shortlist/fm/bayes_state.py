@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from scipy.sparse import csc_array, csr_array
 
-from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from shortlist.fm.hyper import GroupedPrior, Prior
 from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.totals import split
@@ -85,13 +85,25 @@ class Rows:
 
 @dataclass(slots=True)
 class State:
-    """The unknowns after an epoch, and the scores of the examples without bias, float32 (n,)."""
+    """The unknowns after an epoch.
+
+    Attributes:
+        users: and their examples.
+        items: and their examples.
+        context: features of the moment; None where there are none.
+        bias: of every score.
+        noise: float64 (n_users,), τ_u, precision of a user's targets.
+        noise_level: τ, around which they lie.
+        scores: float32 (n,), of the examples, without bias.
+        epoch: epochs done.
+    """
 
     users: Rows
     items: Rows
     context: Features | None
     bias: float
-    alpha: float
+    noise: Float64Array
+    noise_level: float
     scores: Float32Array
     epoch: int = 0
 

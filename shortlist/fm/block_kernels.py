@@ -1,6 +1,6 @@
 """Numba kernels of the Bayesian machine: examples and fixed factors in, whole vectors of rows and features out.
 
-A row's vector (factors and bias, K numbers) is Gaussian given everything else, precision A = D + α Σ x xᵀ, D diagonal.
+A row's vector (factors and bias, K numbers) is Gaussian given all else, precision A = D + Σ τ x xᵀ with D diagonal.
 Rows with at least K examples factorise A; the others the matrix of their examples, which is smaller (Bhattacharya,
 Chakraborty, Mallick 2016). Noise comes from the caller: zeros give the mean instead of a draw.
 
@@ -90,9 +90,16 @@ def _draw(a: Float32, b: Float32, noise: Float32, n: int) -> None:
 
 @njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
 def _gather(
-    others: Int32, examples: Int64, targets: Float32, fixed: Float32, shift: Float32, x: Float32, goal: Float32
+    others: Int32,
+    examples: Int64,
+    targets: Float32,
+    certainty: Float32,
+    fixed: Float32,
+    shift: Float32,
+    x: Float32,
+    goal: Float32,
 ) -> None:
-    """The examples' rows (fixed + shift, 1) into x (n, K), and what they leave to explain into goal (n,)."""
+    """The examples' (fixed + shift, 1) into x (n, K), what is left to explain into goal (n,), both times certainty."""
     k = fixed.shape[1] - 1
     for j in range(others.size):
         other = others[j]
@@ -106,7 +113,10 @@ def _gather(
                 known += shift[example, c] * x[j, c]
             for c in range(k):
                 x[j, c] += shift[example, c]
-        goal[j] = targets[examples[j]] - known
+        root = certainty[examples[j]]
+        goal[j] = root * (targets[examples[j]] - known)
+        for c in range(k + 1):
+            x[j, c] *= root
 
 
 @njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
@@ -114,6 +124,7 @@ def _gram_of_many(
     others: Int32,
     examples: Int64,
     targets: Float32,
+    certainty: Float32,
     fixed: Float32,
     shift: Float32,
     x: Float32,
@@ -127,7 +138,7 @@ def _gram_of_many(
     for first in range(0, others.size, TILE):
         tile = slice(first, min(first + TILE, others.size))
         n = tile.stop - tile.start
-        _gather(others[tile], examples[tile], targets, fixed, shift, x, goal)
+        _gather(others[tile], examples[tile], targets, certainty, fixed, shift, x, goal)
         for c in range(size):
             for j in range(n):
                 turned[c, j] = x[j, c]
@@ -141,14 +152,11 @@ def _gram_of_many(
 
 
 @njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
-def _draw_from_many(alpha: float, diagonal: Float32, prior: Float32, noise: Float32, a: Float32, out: Float32) -> None:
+def _draw_from_many(diagonal: Float32, prior: Float32, noise: Float32, a: Float32, out: Float32) -> None:
     """A row with at least K examples, of which `a` is the Gram matrix; its row K is Σ x goal."""
     size = diagonal.size
     for c in range(size):
-        out[c] = alpha * a[size, c] + diagonal[c] * prior[c]
-    for c in range(size):
-        for d in range(c + 1):
-            a[c, d] *= alpha
+        out[c] = a[size, c] + diagonal[c] * prior[c]
     for c in range(size):
         a[c, c] += diagonal[c]
     _draw(a, out, noise, size)
@@ -158,7 +166,6 @@ def _draw_from_many(alpha: float, diagonal: Float32, prior: Float32, noise: Floa
 def _draw_from_few(
     x: Float32,
     goal: Float32,
-    alpha: float,
     deviation: Float32,
     prior: Float32,
     noise: Float32,
@@ -169,17 +176,16 @@ def _draw_from_few(
 ) -> None:
     """A row with fewer examples than K, x (n, K): draw from the prior, then correct it by what the examples miss."""
     n, size = noise_of_examples.size, deviation.size
-    root = np.float32(math.sqrt(alpha))
     for c in range(size):
         out[c] = prior[c] + noise[c] * deviation[c]
     for j in range(n):
         predicted = np.float32(0.0)
         for c in range(size):
             predicted += x[j, c] * out[c]
-        goal[j] = root * (goal[j] - predicted) - noise_of_examples[j]
+        goal[j] -= predicted + noise_of_examples[j]
     for j in range(n):
         for c in range(size):
-            x[j, c] *= root * deviation[c]
+            x[j, c] *= deviation[c]
     padded = (n + 3) // 4 * 4
     for j in range(padded):
         for i in range(padded):
@@ -194,11 +200,12 @@ def _draw_from_few(
 
 
 @njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
-def _add_spread(others: Int32, spread: Float32, alpha: float, diagonal: Float32) -> None:
+def _add_spread(others: Int32, examples: Int64, certainty: Float32, spread: Float32, diagonal: Float32) -> None:
     """What the other side is not sure of makes this side's examples say less."""
     for j in range(others.size):
+        precision = certainty[examples[j]] * certainty[examples[j]]
         for c in range(diagonal.size - 1):
-            diagonal[c] += alpha * spread[others[j], c]
+            diagonal[c] += precision * spread[others[j], c]
 
 
 @njit(parallel=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]
@@ -207,11 +214,11 @@ def draw_rows(
     others: Int32,
     examples: Int64,
     targets: Float32,
+    certainty: Float32,
     order: Int64,
     fixed: Float32,
     shift: Float32,
     spread: Float32,
-    alpha: float,
     precision: Float32,
     prior: Float32,
     noise: Float32,
@@ -221,10 +228,11 @@ def draw_rows(
     variance: Float32,
     lanes: int,
 ) -> None:
-    """Draw every row's K-vector in place: target = drawn[r] · (fixed[o] + shift[e], 1) + fixed[o, -1] + N(0, 1/α).
+    """Draw every row's K-vector in place: target = drawn[r] · (fixed[o] + shift[e], 1) + fixed[o, -1] + N(0, 1/τ).
 
     Row r has the places indptr[r] to indptr[r + 1] of `others` and `examples`, and, where these are fewer than K, as
-    many of `noise_of_few` from noise_starts[r]. `targets` and `shift` (n, K - 1; no rows: no context) are by example.
+    many of `noise_of_few` from noise_starts[r]. `targets`, `certainty` (√τ) and `shift` (n, K - 1; no rows: no context)
+    are by example.
     `spread` (of `fixed`; no rows: known exactly) and `variance` (of `drawn`; no rows: not asked for) are the variances
     of a mean-field fit.
     """
@@ -244,25 +252,25 @@ def draw_rows(
             few = its.stop - its.start < size
             if spread.shape[0]:
                 diagonal[:] = precision
-                _add_spread(others[its], spread, alpha, diagonal)
+                _add_spread(others[its], examples[its], certainty, spread, diagonal)
                 deviation[:] = 1 / np.sqrt(diagonal)
             if few:
-                _gather(others[its], examples[its], targets, fixed, shift, x, goal)
+                _gather(others[its], examples[its], targets, certainty, fixed, shift, x, goal)
             else:
-                _gram_of_many(others[its], examples[its], targets, fixed, shift, x, goal, turned, a)
+                _gram_of_many(others[its], examples[its], targets, certainty, fixed, shift, x, goal, turned, a)
             if variance.shape[0]:
                 for c in range(size):
                     known = np.float32(0.0) if few else a[c, c]
                     if few:
                         for j in range(its.stop - its.start):
                             known += x[j, c] * x[j, c]
-                    variance[row, c] = np.float32(1.0) / (diagonal[c] + alpha * known)
+                    variance[row, c] = np.float32(1.0) / (diagonal[c] + known)
             if few:
                 first = noise_starts[row]
                 of_examples = noise_of_few[first : first + its.stop - its.start]
-                _draw_from_few(x, goal, alpha, deviation, prior[row], noise[row], of_examples, nothing, a, drawn[row])
+                _draw_from_few(x, goal, deviation, prior[row], noise[row], of_examples, nothing, a, drawn[row])
             else:
-                _draw_from_many(alpha, diagonal, prior[row], noise[row], a, drawn[row])
+                _draw_from_many(diagonal, prior[row], noise[row], a, drawn[row])
 
 
 @njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
@@ -274,6 +282,7 @@ def draw_features(
     missed: Float32,
     missed_offset: Float32,
     precision: Float32,
+    offset_precision: Float32,
     prior_precision: Float32,
     prior: Float32,
     noise: Float32,
@@ -283,9 +292,9 @@ def draw_features(
     """Draw every feature's factors and linear weight, one number after the other, in place.
 
     Column f of a feature matrix X has the places indptr[f] to indptr[f + 1] of `rows` and `values`. Each of n rows
-    shows its factors t = Xv with precision[:k] (`missed`, what is not explained yet; no columns: it shows none), its
-    offset w·x + Σ_{f<g} <v_f, v_g> x_f x_g with precision[k]. `totals` (k, n), `missed` and `missed_offset` follow
-    every draw; `variance` has those of the conditionals.
+    shows its factors t = Xv with `precision` (`missed`, what is not explained yet; no columns: it shows none), its
+    offset w·x + Σ_{f<g} <v_f, v_g> x_f x_g with `offset_precision` (n,). `totals` (k, n), `missed` and
+    `missed_offset` follow every draw; `variance` has those of the conditionals.
     """
     k = totals.shape[0]
     shows = missed.shape[1] > 0
@@ -300,8 +309,8 @@ def draw_features(
                 slope = values[place]
                 if d >= 0:
                     slope *= totals[d, row] - values[place] * old
-                certain += precision[k] * slope * slope
-                pull += precision[k] * slope * (missed_offset[row] + slope * old)
+                certain += offset_precision[row] * slope * slope
+                pull += offset_precision[row] * slope * (missed_offset[row] + slope * old)
                 if shows and d >= 0:
                     certain += precision[d] * values[place] * values[place]
                     pull += precision[d] * values[place] * (missed[d, row] + values[place] * old)

@@ -31,10 +31,10 @@ SIGNATURES: Final = {
     ),
     kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX),
     block_kernels.draw_rows: (
-        *(int64[::1], int32[::1], int64[::1], _VECTOR, int64[::1], _MATRIX, _MATRIX, _MATRIX, float32, _VECTOR),
+        *(int64[::1], int32[::1], int64[::1], _VECTOR, _VECTOR, int64[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
         *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),
     ),
-    block_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, _VECTOR, _VECTOR, *[_MATRIX] * 5),
+    block_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, *[_VECTOR] * 3, *[_MATRIX] * 5),
     block_kernels.score_examples: (int32[::1], int32[::1], _MATRIX, _MATRIX),
 }
 """Argument types of every kernel; another type is an error instead of another compilation."""

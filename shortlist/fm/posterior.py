@@ -33,7 +33,7 @@ def scaled(machine: FactorModel, factor: float) -> FactorModel:
     """The machine whose scores are `factor` > 0 times these."""
     return replace(
         machine,
-        bias=machine.bias * factor,
+        bias=float(machine.bias * factor),
         users=_scaled(machine.users, factor),
         items=_scaled(machine.items, factor),
         context=None if machine.context is None else _scaled(machine.context, factor),
