@@ -87,6 +87,7 @@ def learn(
     shop: Shop,
     settings: Model,
     *,
+    weak: Interactions | None = None,
     repeat: RepeatModel | None = None,
     start_from: FactorModel | None = None,
     on_epoch: OnEpoch | None = None,
@@ -99,6 +100,8 @@ def learn(
         events: at least one.
         shop: sizes and features.
         settings: of the campaign.
+        weak: what speaks for an item without being a purchase, such as clicks. The factors learn from it, as of the
+            newest of `events` where it is younger; it is no part of anybody's past.
         repeat: learned before; None learns it from the newest horizons of `events`, a fit each.
         start_from: last week's model, aligned to these rows.
         on_epoch, checkpoint: of the final fit, as FactorizationMachine.fit takes them.
@@ -107,7 +110,7 @@ def learn(
     reference_time = int(events.timestamp.max())
     if repeat is None:
         repeat = learn_repeat(events, shop, settings, n_threads=n_threads)
-    past = _past(events, shop, settings, reference_time)
+    past = _past(events if weak is None else events.joined(weak.until(reference_time)), shop, settings, reference_time)
     machine = _fit(past, shop, settings, n_threads, start_from=start_from, on_epoch=on_epoch, checkpoint=checkpoint)
     return Recommender(machine.model, repeat, reference_time)
 
