@@ -153,13 +153,12 @@ class _Training:
         return metrics, recommender.repeat
 
     def _learn(
-        self, fit: str, events: Interactions, repeat: RepeatModel | None, clicks: Interactions | None
+        self, purpose: str, events: Interactions, repeat: RepeatModel | None, clicks: Interactions | None
     ) -> Recommender:
-        def on_epoch(report: EpochReport) -> None:
+        def on_epoch(fit: str, report: EpochReport) -> None:
             self._push_checkpoint()
-            self._progress(
-                "epoch_done", {"fit": fit, "epoch": report.epoch, "loss": report.loss, "seconds": report.seconds}
-            )
+            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": self._campaign.model.epochs}
+            self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
 
         return learn(
             events,
@@ -168,7 +167,7 @@ class _Training:
             weak=clicks,
             repeat=repeat,
             on_epoch=on_epoch,
-            checkpoint=self._folder / fit,
+            checkpoint=self._folder / purpose,
         )
 
     def _measure(self, recommender: Recommender) -> HoldoutMetrics:
