@@ -25,6 +25,7 @@ LIMIT_BYTES: Final = 400 * 1024
 def install(aws: EmbeddedAws) -> None:
     """Replaces the measuring of attributes, and the reading and writing of their values."""
     aws.replace(LimitedSizeDict, "__setitem__", set_attribute)
+    aws.replace(DynamoType, "size", size)
     write_structure = BaseJSONSerializer._serialize_type_structure
 
     def write(serializer: Any, serialized: Any, value: Any, shape: Any, key: str) -> None:
@@ -54,6 +55,25 @@ def set_attribute(attributes: Any, name: str, value: Any) -> None:
     if sum(sizes.get(other, 0) for other in {*attributes, name}) > LIMIT_BYTES:
         raise ItemSizeTooLarge
     dict.__setitem__(attributes, name, value)
+
+
+def size(value: Any) -> int:
+    """Bytes of an attribute's value, as moto counts them, without copying what is nested."""
+    kind, content = value.type, value.value
+    if kind == "M":
+        return sum(
+            _bytes(name) + (one if type(one) is DynamoType else DynamoType(one)).size() for name, one in content.items()
+        )
+    if kind == "L":
+        return sum(one.size() for one in content)
+    if kind in ("NS", "BS", "SS"):
+        return sum(_bytes(one) for one in content)
+    return 1 if isinstance(content, bool) else _bytes(content)
+
+
+def _bytes(content: Any) -> int:
+    text = content if isinstance(content, str | bytes) else str(content)
+    return len(text) if isinstance(text, bytes) or text.isascii() else len(text.encode())
 
 
 def from_json(value: dict[str, Any]) -> dict[str, Any]:

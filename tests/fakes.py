@@ -19,6 +19,7 @@ from shortlist.contracts.records import (
     MailingState,
     Response,
     RunRecord,
+    Standing,
     StoredLists,
 )
 from shortlist.errors import MissingObjectError, PublishError
@@ -103,6 +104,12 @@ class MemoryListsTable:
     def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
         return {user: self.items[user, run_id] for user in user_ids if (user, run_id) in self.items}
 
+    def forget(self, user_id: str) -> int:
+        theirs = [key for key in self.items if key[0] == user_id]
+        for key in theirs:
+            del self.items[key]
+        return len(theirs)
+
 
 class MemoryRunsTable:
     """RunsTable in dicts."""
@@ -120,6 +127,9 @@ class MemoryRunsTable:
     def list(self, campaign: str) -> Sequence[RunRecord]:
         found = [record for (name, _), record in self.records.items() if name == campaign]
         return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+    def all(self) -> Iterator[RunRecord]:
+        return iter(self.records.values())
 
     def current(self, campaign: str) -> CurrentRun | None:
         return self.pointers.get(campaign)
@@ -192,6 +202,14 @@ class MemoryLedger:
         found = ((user_id, self.deliveries.get((campaign_run, user_id))) for user_id in user_ids)
         return {user_id: entry for user_id, entry in found if entry}
 
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        for address_hash in address_hashes:
+            self.addresses.pop(address_hash, None)
+        theirs = [(run, user_id) for run in campaign_runs if (run, user_id) in self.deliveries]
+        for key in theirs:
+            del self.deliveries[key]
+        return len(theirs)
+
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         for (partition, _), delivery in sorted(self.deliveries.items(), key=lambda pair: pair[0][1].encode()):
             if partition == campaign_run:
@@ -202,14 +220,29 @@ class MemorySuppressions:
     """Suppressions in dicts."""
 
     def __init__(self) -> None:
-        self.causes: dict[str, str] = {}
+        self.standings: dict[str, Standing] = {}
         self.soft_bounces: dict[str, set[str]] = {}
 
-    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
-        return {key: self.causes[key] for key in address_hashes if key in self.causes}
+    @property
+    def causes(self) -> dict[str, str]:
+        return {key: standing.cause for key, standing in self.standings.items() if standing.cause}
+
+    def standing(self, address_hashes: Sequence[str]) -> Mapping[str, Standing]:
+        return {key: self.standings[key] for key in address_hashes if key in self.standings}
 
     def add(self, address_hash: str, cause: str, at: str) -> None:
-        self.causes.setdefault(address_hash, cause)
+        standing = self.standings.get(address_hash, Standing())
+        self.standings[address_hash] = replace(standing, cause=standing.cause or cause)
+
+    def prefer(self, address_hash: str, *, less_often: bool, paused_until: str, at: str) -> bool:
+        if address_hash in self.causes:
+            return False
+        self.standings[address_hash] = Standing(less_often=less_often, paused_until=paused_until)
+        return True
+
+    def erase(self, address_hash: str, at: str) -> None:
+        self.standings[address_hash] = Standing(cause=self.causes.get(address_hash, "erased"))
+        self.soft_bounces.pop(address_hash, None)
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         events = self.soft_bounces.setdefault(address_hash, set())

@@ -88,7 +88,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         claimed_by: unique to one attempt of one Lambda at one message; only it may record the outcome.
-        detail: cause of a suppression, a rejection or a bounce.
+        detail: cause of a suppression, a rejection or a bounce; when it was delivered.
     """
 
     campaign_run: str
@@ -138,6 +138,23 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     execution: str = ""
 
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an address before it is mailed: an item of `suppressions`.
+
+    Attributes:
+        cause: why it must not be mailed; empty where it may.
+        less_often: its owner wants one message in `LESS_OFTEN_DAYS` at most, from all campaigns together.
+        paused_until: ISO 8601 UTC; its owner wants none before.
+    """
+
+    cause: str = ""
+    less_often: bool = False
+    paused_until: str = ""
+
+
+LESS_OFTEN_DAYS: Final = 28
+PAUSE_DAYS: Final = 30
 
 MailingOrder = Literal["go", "pause", "stop"]
 
