@@ -1,7 +1,7 @@
 """Examples and features in, the unknowns of a Bayesian machine and their layout out; and unknowns in, a machine out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 from scipy.sparse import csc_array, csr_array
@@ -12,6 +12,7 @@ from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.totals import split
 
 Solver = Literal["als", "gibbs", "variational"]
+VARIATIONAL_START: Final = 3.0  # times the start of the others: without noise it takes long to leave a small one
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +133,13 @@ def rows_of(
     rng: np.random.Generator,
 ) -> Rows:
     """Small random factors, no offsets: precisions then start large, and factors grow as far as the data asks."""
+    scale = settings.init_scale * (VARIATIONAL_START if settings.solver == "variational" else 1)
     size = settings.n_factors + 1
     counts = np.bincount(rows, minlength=n)
     examples = np.argsort(rows, kind="stable")
     noise = np.where(counts < size, counts, 0)
     totals = np.zeros((n, size), np.float32)
-    totals[:, :-1] = settings.init_scale * rng.standard_normal((n, size - 1), dtype=np.float32)
+    totals[:, :-1] = scale * rng.standard_normal((n, size - 1), dtype=np.float32)
     return Rows(
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         others[examples],

@@ -196,7 +196,7 @@ def test_probabilities_are_what_comes_of_them(solver):
     for bin_ in np.array_split(order, 10):
         p = predicted[bin_].mean()
         assert abs(came[bin_].mean() - p) < 4 * np.sqrt(p * (1 - p) / len(bin_)) + 0.01
-    assert np.sqrt(np.mean((predicted - ndtr(truth[~chosen] - 3)) ** 2)) < 0.09
+    assert np.sqrt(np.mean((predicted - ndtr(truth[~chosen] - 3)) ** 2)) < 0.12  # .32 for 0.5
 
 
 def test_a_new_item_is_predicted_from_its_features():
