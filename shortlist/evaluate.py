@@ -126,8 +126,15 @@ def rank(
 def rank_by_popularity(seen: Pairs, users: Int64Array, x: int) -> Ranked:
     """Everybody gets what most users bought."""
     buyers = np.bincount(seen.item_rows, minlength=seen.n_items).astype(np.float32)
-    one = np.ones((len(seen.indptr) - 1, 1), np.float32)
-    return rank(one, buyers[:, None], np.zeros(len(seen.item_rows), np.float32), seen, users, x)
+    order = np.argsort(-buyers, kind="stable").astype(np.int32)
+    unseen = np.full((len(users), x), NOTHING, np.int32)
+    for place, user in enumerate(users):
+        bought = seen.item_rows[seen.indptr[user] : seen.indptr[user + 1]]
+        candidates = order[: x + len(bought)]
+        best = candidates[~np.isin(candidates, bought)][:x]
+        unseen[place, : len(best)] = best
+    scores = np.where(unseen == NOTHING, np.float32(-np.inf), buyers[unseen])
+    return Ranked(users, unseen, scores, buyers[seen.item_rows])
 
 
 def rank_by_own_purchases(decayed: Float32Array, users: Int64Array, x: int) -> Ranked:

@@ -1,44 +1,25 @@
 """The estimator, in scikit-learn's manner: sparse interactions and features in, a FactorModel out."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array
 from shortlist.errors import DatasetError
-from shortlist.fm.als import RankingProblem, RankingSettings, State, from_model, to_model
-from shortlist.fm.checkpoint import Checkpoint, fingerprint
+from shortlist.fm.als import RankingSettings
+from shortlist.fm.inputs import checked_features, checked_pairs
 from shortlist.fm.model import FactorModel
+from shortlist.fm.progress import Course, EpochReport, Validate
+from shortlist.fm.ranking_fit import RankingData, fit_ranking
 from shortlist.fm.sparse import CsrLike
 from shortlist.fm.storage import Settings
-from shortlist.fm.threads import threads
-from shortlist.latent import item_latent, user_latent, user_offset
+from shortlist.latent import item_latent, pair_scores, user_latent, user_offset
 
 Objective = Literal["ranking"]
-Validate = Callable[[FactorModel], float]
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """How an epoch went.
-
-    Attributes:
-        epoch: 1 is the first.
-        loss: what the model misses, an observed pair (lower is better).
-        seconds: of this epoch, validation not included.
-        metric: of `validate`, larger is better; None without one.
-    """
-
-    epoch: int
-    loss: float
-    seconds: float
-    metric: float | None
 
 
 class FactorizationMachine:
@@ -138,38 +119,24 @@ class FactorizationMachine:
         Raises:
             DatasetError: a confidence is negative, a number NaN or infinite, or shapes differ.
         """
-        pairs = _pairs(interactions)
-        for_items = pairs if item_interactions is None else _pairs(item_interactions)
+        pairs = checked_pairs(interactions)
+        for_items = pairs if item_interactions is None else checked_pairs(item_interactions)
         if for_items.shape != pairs.shape:
             raise DatasetError(f"interactions are {pairs.shape}, those to learn items from {for_items.shape}.")
-        users = _features(user_features, pairs.shape[0], "user")
-        items = _features(item_features, pairs.shape[1], "item")
-        settings = self._ranking_settings()
-        keeper = None
-        if checkpoint:
-            arrays = [
-                a for m in (pairs, for_items, users, items) if m is not None for a in (m.indptr, m.indices, m.data)
-            ]
-            start = list(start_from.arrays().values()) if start_from else []
-            keeper = Checkpoint(checkpoint, fingerprint(self._what_matters(), arrays + start))
-        with threads(self.n_threads) as crew:
-            problem = RankingProblem(pairs, for_items, users, items, settings, crew)
-            state, metrics = (keeper.newest() if keeper else None) or (None, [])
-            state = state or (from_model(start_from, users, items) if start_from else problem.start(self.seed))
-            spent: list[float] = []
-            while state.epoch < self.epochs and not self._is_over(spent, metrics):
-                started = time.perf_counter()
-                problem.epoch(state)
-                spent.append(time.perf_counter() - started)
-                metric = validate(self._model(state, users, items)) if validate else None
-                metrics += [] if metric is None else [metric]
-                if keeper:
-                    keeper.save(state, metrics)
-                if on_epoch:
-                    on_epoch(EpochReport(state.epoch, problem.loss(state), spent[-1], metric))
-            problem.finish(state)
-        self.model = self._model(state, users, items)
-        self.n_epochs = state.epoch
+        users = checked_features(user_features, pairs.shape[0], "user", "interactions' users")
+        items = checked_features(item_features, pairs.shape[1], "item", "interactions' items")
+        course = Course(self.epochs, self.patience, self.max_seconds, validate, on_epoch)
+        model, self.n_epochs = fit_ranking(
+            RankingData(pairs, for_items, users, items),
+            self._ranking_settings(),
+            course,
+            about=self._what_matters(),
+            seed=self.seed,
+            n_threads=self.n_threads,
+            start_from=start_from,
+            checkpoint=checkpoint,
+        )
+        self.model = replace(model, settings=self.get_params() | {"n_threads": None, "n_epochs": self.n_epochs})
         return self
 
     def predict(
@@ -178,12 +145,20 @@ class FactorizationMachine:
         item_rows: NDArray[np.integer],
         user_features: CsrLike | None = None,
         item_features: CsrLike | None = None,
+        context: CsrLike | None = None,
     ) -> Float32Array:
-        """y(u, i) of pairs of rows, float32 (n,), larger is better; features as in `fit`."""
-        users, items = user_latent(self.model, user_features), item_latent(self.model, item_features)
-        offset = user_offset(self.model, user_features)
-        scores: Float32Array = np.einsum("nk,nk->n", users[user_rows], items[item_rows]) + offset[user_rows]
-        return scores
+        """y(u, i) of pairs of rows, float32 (n,), larger is better; features as in `fit`.
+
+        Args:
+            user_rows: integer (n,).
+            item_rows: integer (n,).
+            user_features: CSR (n_users, f), of all users.
+            item_features: CSR (n_items, f), of all items.
+            context: CSR (n, f), of the n pairs.
+        """
+        users, offset = user_latent(self.model, user_features), user_offset(self.model, user_features)
+        items = item_latent(self.model, item_features)
+        return pair_scores(self.model, users, offset, items, user_rows, item_rows, context)
 
     def save(self, folder: Path) -> None:
         """Write the model and these settings: .npy files under a manifest with checksums."""
@@ -214,42 +189,3 @@ class FactorizationMachine:
         """The settings that decide the state after an epoch: not how many there are, nor on how many threads."""
         free = {"epochs", "patience", "max_seconds", "n_threads"}
         return {name: value for name, value in self.get_params().items() if name not in free}
-
-    def _model(self, state: State, users: csr_array | None, items: csr_array | None) -> FactorModel:
-        settings = self.get_params() | {"n_threads": None, "n_epochs": state.epoch}
-        return to_model(state, users, items, settings)
-
-    def _is_over(self, spent: list[float], metrics: list[float]) -> bool:
-        if self.max_seconds is not None and spent and sum(spent) + spent[-1] > self.max_seconds:
-            return True
-        if self.patience is None or len(metrics) <= self.patience:
-            return False
-        return max(metrics[-self.patience :]) <= max(metrics[: -self.patience])
-
-
-def _pairs(interactions: CsrLike) -> csr_array:
-    pairs = _csr(interactions)
-    if not np.isfinite(pairs.data).all() or (pairs.data < 0).any():
-        raise DatasetError("A confidence is negative, NaN or infinite. Expected numbers above zero; check the weights.")
-    pairs.sum_duplicates()
-    pairs.eliminate_zeros()
-    return pairs
-
-
-def _features(features: CsrLike | None, n_rows: int, side: str) -> csr_array | None:
-    if features is None:
-        return None
-    rows = _csr(features)
-    if rows.shape[0] != n_rows:
-        raise DatasetError(f"{side} features have {rows.shape[0]} rows, the interactions {n_rows} {side}s.")
-    if not np.isfinite(rows.data).all():
-        raise DatasetError(f"A {side} feature is NaN or infinite. Leave unknown values out, or fill them.")
-    rows.sum_duplicates()
-    return rows
-
-
-def _csr(matrix: CsrLike) -> csr_array:
-    """A float32 copy."""
-    size = np.int64 if len(matrix.data) > np.iinfo(np.int32).max else np.int32
-    parts = (np.array(matrix.data, np.float32), np.array(matrix.indices, size), np.array(matrix.indptr, size))
-    return csr_array(parts, shape=matrix.shape)

@@ -68,6 +68,7 @@ def summarize(
         mails_rejected=sum(shard.rejected for shard in mailed),
         mails_in_doubt=sum(shard.in_doubt for shard in mailed),
         mails_without_list=sum(shard.without_list for shard in mailed),
+        mails_held_out=sum(shard.held_out for shard in mailed),
         suppressed_by_cause=_causes(mailed),
         mailable=prepare.mailable,
         campaign_source=prepare.campaign_source,

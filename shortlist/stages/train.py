@@ -15,17 +15,17 @@ from scipy.sparse import csr_array
 
 from shortlist.adopt import Vocabularies, adopt
 from shortlist.config import Campaign
-from shortlist.contracts.arrays import Int64Array, npy_bytes
+from shortlist.contracts.arrays import RESPONSE_CODES, Int64Array, npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import LIST_KINDS
 from shortlist.contracts.manifests import Manifest, Output, digest
 from shortlist.contracts.metrics import HoldoutMetrics
 from shortlist.contracts.payloads import Run, StageRequest
-from shortlist.dataset.dataset import Dataset, FeatureMatrix
+from shortlist.dataset.dataset import Dataset, FeatureMatrix, ResponseRows
 from shortlist.errors import ContractError
 from shortlist.evaluate import Pairs, holdout, rank, rank_by_own_purchases, rank_by_popularity
 from shortlist.fm.history import Interactions
-from shortlist.fm.machine import EpochReport
+from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, Shop, latent, learn
@@ -60,6 +60,7 @@ def train(
         "dataset": read_manifest(run.run_id, "Prepare", store=store).digest(),
         "model": msgspec.to_builtins(campaign.model),
         "evaluation": msgspec.to_builtins(campaign.evaluation),
+        "feedback": msgspec.to_builtins(campaign.feedback),
         "x": campaign.x,
         "model_run": model_run,
     }
@@ -103,6 +104,7 @@ class _Training:
         self._dataset = dataset
         self._held_out = events.held_out
         self._events = Interactions(events.user_row, events.item_row, events.timestamp, events.weight)
+        self._clicks = _clicks(dataset.responses, campaign.feedback.click_weight)
         self._shop = Shop(
             n_users=len(dataset.user_ids),
             n_items=len(dataset.item_ids),
@@ -114,7 +116,7 @@ class _Training:
         """Measure, then train on everything."""
         self._fetch_checkpoint()
         metrics, repeat = self._measured()
-        recommender = self._learn("everything", self._events, repeat)
+        recommender = self._learn("everything", self._events, repeat, self._clicks)
         return self._save(recommender, metrics, self._run_id)
 
     def adopt(self, model_run: str) -> Work:
@@ -141,27 +143,31 @@ class _Training:
         if found is not None and found.fingerprint == self._fingerprint:
             self._progress("measurement_resumed", {})
             return found.metrics, RepeatModel.load(folder)
-        recommender = self._learn("measurement", self._events.where(~self._held_out), None)
+        split = int(self._events.timestamp[self._held_out].min(initial=np.iinfo(np.int64).max))
+        clicks = self._clicks.where(self._clicks.timestamp < split) if self._clicks else None
+        recommender = self._learn("measurement", self._events.where(~self._held_out), None, clicks)
         metrics = self._measure(recommender)
         recommender.repeat.save(folder)
         note.write_bytes(msgspec.json.encode(_Measured(self._fingerprint, metrics)))
         self._push_checkpoint()
         return metrics, recommender.repeat
 
-    def _learn(self, fit: str, events: Interactions, repeat: RepeatModel | None) -> Recommender:
-        def on_epoch(report: EpochReport) -> None:
+    def _learn(
+        self, purpose: str, events: Interactions, repeat: RepeatModel | None, clicks: Interactions | None
+    ) -> Recommender:
+        def on_epoch(fit: str, report: EpochReport) -> None:
             self._push_checkpoint()
-            self._progress(
-                "epoch_done", {"fit": fit, "epoch": report.epoch, "loss": report.loss, "seconds": report.seconds}
-            )
+            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": self._campaign.model.epochs}
+            self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
 
         return learn(
             events,
             self._shop,
             self._campaign.model,
+            weak=clicks,
             repeat=repeat,
             on_epoch=on_epoch,
-            checkpoint=self._folder / fit,
+            checkpoint=self._folder / purpose,
         )
 
     def _measure(self, recommender: Recommender) -> HoldoutMetrics:
@@ -248,6 +254,15 @@ class _Measured(msgspec.Struct, frozen=True):
 
     fingerprint: str
     metrics: HoldoutMetrics
+
+
+def _clicks(responses: ResponseRows, weight: float) -> Interactions | None:
+    """Clicks on items of earlier messages as interactions of this weight; None where they teach nothing."""
+    clicked = responses.of(RESPONSE_CODES["clicked"])
+    if not weight or not len(clicked):
+        return None
+    weights = np.full(len(clicked), weight, np.float32)
+    return Interactions(clicked.user_row, clicked.item_row, clicked.timestamp, weights)
 
 
 def _matrix(features: FeatureMatrix) -> csr_array | None:
