@@ -21,6 +21,7 @@ from cdk.grants import (
     mail,
     messages,
     objects,
+    smtp_login,
     team,
     unsubscribe_key,
 )
@@ -124,6 +125,14 @@ FUNCTIONS: Final = (
             items("runs", "GetItem", "PutItem"),
         ),
     ),
+    FunctionSpec(word="PlanMailing", group="lambda", memory_mib=512, timeout_s=300, grants=objects(read=WHOLE_RUN)),
+    FunctionSpec(
+        word="RequestApproval",
+        group="mail",
+        memory_mib=1024,
+        timeout_s=120,
+        grants=(*objects(read=WHOLE_RUN, write=(ANY_RUN.approval("*"),)), team()),
+    ),
     FunctionSpec(
         word="SendEmails",
         group="mail",
@@ -135,6 +144,7 @@ FUNCTIONS: Final = (
             items("suppressions", "BatchGetItem"),
             *mail(),
             unsubscribe_key(),
+            smtp_login(),
         ),
         also_told=("unsubscribe_url",),
     ),
@@ -161,14 +171,19 @@ FUNCTIONS: Final = (
         group="mail",
         memory_mib=512,
         timeout_s=10,
-        grants=(items("suppressions", "UpdateItem"), unsubscribe_key()),
+        grants=(items("suppressions", "UpdateItem"), items("responses", "UpdateItem"), unsubscribe_key()),
     ),
     FunctionSpec(
         word="MailEvents",
         group="mail",
         memory_mib=512,
         timeout_s=60,
-        grants=(items("suppressions", "UpdateItem"), items("deliveries", "UpdateItem"), messages("mail_events")),
+        grants=(
+            items("suppressions", "UpdateItem"),
+            items("deliveries", "BatchGetItem", "UpdateItem"),
+            items("responses", "UpdateItem"),
+            messages("mail_events"),
+        ),
     ),
 )
 

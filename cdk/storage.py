@@ -1,4 +1,4 @@
-"""What is kept: the bucket with inputs and runs, and the four tables. Nothing in; bucket and tables out."""
+"""What is kept: the bucket with inputs and runs, and the five tables. Nothing in; bucket and tables out."""
 
 from typing import Final
 
@@ -14,6 +14,7 @@ from shortlist.contracts.records import (
     DELIVERIES_KEY,
     EXPIRES_AT,
     RECOMMENDATIONS_KEY,
+    RESPONSES_KEY,
     RUNS_KEY,
     SUPPRESSIONS_KEY,
 )
@@ -28,6 +29,7 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     "runs": RUNS_KEY,
     "deliveries": DELIVERIES_KEY,
     "suppressions": SUPPRESSIONS_KEY,
+    "responses": RESPONSES_KEY,
 }
 """name -> key attributes, all strings. Items without `expires_at` stay: who unsubscribed stays unsubscribed."""
 

@@ -51,6 +51,8 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                     write=(
                         ANY_RUN.run,
                         ANY_RUN.campaign,
+                        ANY_RUN.responses,
+                        ANY_RUN.attribution,
                         ANY_RUN.dataset("*"),
                         ANY_RUN.rejected("*"),
                         f"{ANY_RUN.recipient_shards}*",
@@ -59,7 +61,8 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                     ),
                     delete=(ANY_RUN.rejected("*"), f"{ANY_RUN.recipient_shards}*", ANY_RUN.failure("Prepare")),
                 ),
-                items("runs", "GetItem", "PutItem"),
+                items("runs", "GetItem", "PutItem", "Query"),
+                items("responses", "Scan"),
             ),
         ),
         "Train": JobSpec(

@@ -22,6 +22,7 @@ def call(request: StageRequest, progress: Progress) -> tuple[Manifest, bool]:
         clock=wiring.clock(),
         shipped_campaigns=CAMPAIGNS,
         runs=wiring.runs(),
+        responses=wiring.responses(),
         progress=progress,
     )
 

@@ -58,6 +58,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         batch,
         bootstrap,
         cloudformation,
+        dispatch,
         dynamodb,
         function_urls,
         iam,
@@ -70,6 +71,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     )
 
     modules = (
+        dispatch,
         iam,
         lambda_runtime,
         function_urls,

@@ -6,7 +6,7 @@ from typing import Final, TextIO
 
 import msgspec
 
-from shortlist.contracts.lists import UserLists
+from shortlist.contracts.lists import UserLists, Wording
 from shortlist.mail.reasons import phrase
 
 COLUMNS: Final = (
@@ -26,7 +26,7 @@ COLUMNS: Final = (
 )
 
 
-def rows(lists: UserLists) -> Iterator[tuple[str | float, ...]]:
+def rows(lists: UserLists, wording: Wording = "purchases") -> Iterator[tuple[str | float, ...]]:
     """The rows of one user, in the order of `COLUMNS`; the lists in the campaign's order, each best first."""
     for kind, items in lists.lists.items():
         for rank, item in enumerate(items, 1):
@@ -37,7 +37,7 @@ def rows(lists: UserLists) -> Iterator[tuple[str | float, ...]]:
                 item.item_id,
                 item.title,
                 item.score,
-                phrase(item.reason),
+                phrase(item.reason, wording=wording),
                 "" if item.price is None else item.price,
                 item.currency,
                 item.category,
@@ -47,12 +47,13 @@ def rows(lists: UserLists) -> Iterator[tuple[str | float, ...]]:
             )
 
 
-def write_csv(shards: Iterable[bytes], out: TextIO) -> int:
+def write_csv(shards: Iterable[bytes], out: TextIO, wording: Wording = "purchases") -> int:
     """Write the lists of all shards, one shard in memory at a time; returns the number of users.
 
     Args:
         shards: contents of the `topx/` objects.
         out: opened with `newline=""`.
+        wording: of the reasons.
     """
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -60,6 +61,6 @@ def write_csv(shards: Iterable[bytes], out: TextIO) -> int:
     users = 0
     for shard in shards:
         for line in shard.splitlines():
-            writer.writerows(rows(decoder.decode(line)))
+            writer.writerows(rows(decoder.decode(line), wording))
             users += 1
     return users

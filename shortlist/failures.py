@@ -21,7 +21,7 @@ CURES: Final = {
     "MessageRejectedError": "Verify the sender in SES and check that the account is out of the sandbox, then resume.",
     "DailyQuotaError": "The mail account has sent all it may in 24 hours. Resume tomorrow, or ask SES for a higher "
     "quota; nobody is mailed twice.",
-    "MailingPausedError": "The mailing stayed paused for three days. `shortlist mailing go CAMPAIGN`, then resume.",
+    "MailingPausedError": "The mailing stayed paused for days. `shortlist campaign resume CAMPAIGN`, then resume.",
     "MailingStoppedError": "Nobody else is mailed until somebody has decided so: find out why messages bounced or were "
     "complained about, then do what the sentence says and resume.",
     "ShortlistError": "Do what the sentence says, then resume.",
@@ -31,7 +31,8 @@ CURES: Final = {
     "deploy, then resume.",
     "Runtime.ExitError": "The function was killed, most often for memory: make `shards` smaller, or raise its memory "
     "in cdk/, deploy, then resume.",
-    "States.Timeout": "The state took longer than it may. Resume: it goes on where it stopped.",
+    "States.Timeout": "The state took longer than it may (RequestApproval: nobody answered for three days). Resume: it "
+    "goes on where it stopped.",
     "States.Permissions": "The state machine lacks a permission. Deploy the stack again, then resume.",
     "States.ItemReaderFailed": "The shards cannot be listed. Resume with `--from Repackage` to make them again.",
     "States.TaskFailed": "The job's log stream has the details. Exit code 137 means that memory ran out: raise it in "

@@ -74,6 +74,30 @@ docs/runbook.md, "Held back", says more.
     )
 
 
+def approval_asked(
+    run: Run, recipients: int, subject: str, metrics: RunMetrics, lists: Iterable[ListKind], preview_key: str
+) -> Notice:
+    """The run waits for the team."""
+    return Notice(
+        f"Shortlist: {run.campaign} waits for your approval",
+        f"""The lists of run {run.run_id} are published. Nobody is mailed until you say so.
+
+Recipients: {recipients:,} at most: who unsubscribed is left out when the messages go out.
+Subject:    {subject or "(nobody has a list, so there is no message)"}
+Message:    {preview_key} in the bucket, made out to nobody; or
+            shortlist preview {run.campaign} --run {run.run_id} --open
+
+Measured on: {metrics.holdout.split}
+
+{figures(metrics.holdout, lists)}
+
+Mail them:  shortlist campaign approve {run.run_id}
+Do not:     shortlist campaign reject {run.run_id}
+Without an answer within three days the run ends; resuming it asks again.
+""",
+    )
+
+
 def ended(report: Report, page_key: str) -> Notice:
     """The run is through; its lists are published."""
     metrics, counts = report.metrics, report.counts
@@ -83,6 +107,7 @@ def ended(report: Report, page_key: str) -> Notice:
         ("left out, suppressed", report.mails_suppressed),
         ("refused", report.mails_rejected),
         ("no answer", report.mails_in_doubt),
+        ("still waiting", report.mails_waiting),
         ("interactions used", counts.interactions),
         ("rows rejected", counts.rejected),
     ]

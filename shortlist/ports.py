@@ -14,7 +14,9 @@ from shortlist.contracts.records import (
     DeliveryState,
     MailingOrder,
     MailingState,
+    Response,
     RunRecord,
+    Standing,
     StoredLists,
 )
 
@@ -65,6 +67,12 @@ class ListsTable(Protocol):
 
     def get(self, user_id: str, run_id: str) -> StoredLists | None: ...
 
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        """The lists of many users, of those that have one; a hundred in one call."""
+
+    def forget(self, user_id: str) -> int:
+        """Delete a user's lists of every run; returns how many there were."""
+
 
 class RunsTable(Protocol):
     """`runs` and the pointer of each campaign."""
@@ -75,6 +83,9 @@ class RunsTable(Protocol):
 
     def list(self, campaign: str) -> Sequence[RunRecord]:
         """Newest first."""
+
+    def all(self) -> Iterator[RunRecord]:
+        """Of every campaign, in no order."""
 
     def current(self, campaign: str) -> CurrentRun | None: ...
 
@@ -102,15 +113,18 @@ class Ledger(Protocol):
     def record(self, delivery: Delivery) -> None:
         """Replace the claim of `delivery.claimed_by` by its outcome; without effect once the entry has moved on."""
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         """Note what the mail service says became of a message; see `SETTLES` for what it may replace.
 
         Returns:
-            False where there is no such entry or it says more already.
+            The state before; None where there is no such entry or it says more already.
         """
 
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        """Add to a run's counts of messages by state, by which its mailing stops itself. `at` is now."""
+
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
-        """The team's order, and the counts of what `settle` noted."""
+        """The team's order, and what `count` was told."""
 
     def give_order(self, campaign: str, order: MailingOrder, at: str) -> None:
         """Pause or stop a campaign's mailing while it runs, or let it go on."""
@@ -118,21 +132,56 @@ class Ledger(Protocol):
     def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
         """The entries of these users, those that have one."""
 
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        """Delete a user's entries in these runs and who was last mailed at these addresses; returns how many entries.
+
+        Whoever calls this has suppressed the addresses before, as nothing here knows any more that they were mailed.
+        """
+
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         """All of a run, in the order of the user ids' UTF-8."""
 
 
 class Suppressions(Protocol):
-    """Addresses that must not be mailed, known by hash only (see shortlist.mail.address.address_hash)."""
+    """The will of the recipients: addresses that must not be mailed, or less, known by hash only.
 
-    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
-        """hash -> cause (`unsubscribed`, `bounced`, `complained`), for those that are suppressed."""
+    The hash is `shortlist.mail.address.address_hash`.
+    """
+
+    def standing(self, address_hashes: Sequence[str]) -> Mapping[str, Standing]:
+        """hash -> what is known, for those of whom anything is."""
 
     def add(self, address_hash: str, cause: str, at: str) -> None:
         """Suppress from now on. The first cause stays."""
 
+    def prefer(self, address_hash: str, *, less_often: bool, paused_until: str, at: str) -> bool:
+        """Note how often the owner wants to be mailed, in place of what they wanted before.
+
+        Returns:
+            False where the address is suppressed, which this does not lift.
+        """
+
+    def erase(self, address_hash: str, at: str) -> None:
+        """Suppress from now on, and forget all but the cause: `erased` where there was none before."""
+
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         """Count a temporary bounce, the same event once; returns how many there are. Does not suppress by itself."""
+
+
+class Responses(Protocol):
+    """`responses`: what recipients did with their messages."""
+
+    def note(self, response: Response) -> None:
+        """Add its times to what is known of the same user, item, kind and run; noting it twice changes nothing."""
+
+    def of_run(self, campaign: str, run_id: str) -> Iterator[Response]:
+        """All to the messages of a run, in no order."""
+
+    def all(self) -> Iterator[Response]:
+        """Of every user to every campaign, in no order. Reads the whole table."""
+
+    def forget(self, user_id: str) -> int:
+        """Delete all of a user's; returns how many there were."""
 
 
 class OutgoingMessage(msgspec.Struct, frozen=True, kw_only=True):

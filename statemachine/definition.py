@@ -11,6 +11,7 @@ PLACEHOLDER: Final = re.compile(r"\$\{(\w+)\}")
 
 INTEGRATIONS: Final[Mapping[str, frozenset[str]]] = {
     "arn:aws:states:::lambda:invoke": frozenset({"lambda:InvokeFunction"}),
+    "arn:aws:states:::lambda:invoke.waitForTaskToken": frozenset({"lambda:InvokeFunction"}),
     "arn:aws:states:::batch:submitJob.sync": frozenset(
         {
             *("batch:SubmitJob", "batch:DescribeJobs", "batch:TerminateJob"),

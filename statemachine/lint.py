@@ -37,6 +37,8 @@ _JSONPATH_FIELDS: Final = ("InputPath", "OutputPath", "Parameters", "ResultPath"
 _WITH_RESULT: Final = ("Task", "Map", "Parallel")
 _PAYLOAD_FIELD: Final = 3
 """`$states.result.Payload.<field>`: so many steps make a pointer of a Lambda's answer."""
+_ANSWERED_FIELD: Final = 2
+"""`$states.result.<field>`: of what the task's token was answered with."""
 
 
 def lint(definition: State, known: Set[str] = PLACEHOLDERS) -> list[str]:
@@ -118,8 +120,15 @@ def _pointers(state: State) -> Iterator[str]:
         for text in _strings(state.get(field)):
             uses = _parsed(text)
             for path in uses.states if isinstance(uses, Uses) else ():
-                if not path or (path[0] == "result" and (len(path) < _PAYLOAD_FIELD or path[1] != "Payload")):
+                if not path or (path[0] == "result" and not _is_field(state, path)):
                     yield f"{field} passes on a whole answer, {text!r}; pick a field of its Payload"
+
+
+def _is_field(state: State, path: tuple[str, ...]) -> bool:
+    """Whether a path below `$states.result` picks one field: of a Lambda's Payload, or of what a token was answered."""
+    if str(state.get("Resource", "")).endswith(".waitForTaskToken"):
+        return len(path) >= _ANSWERED_FIELD
+    return len(path) >= _PAYLOAD_FIELD and path[1] == "Payload"
 
 
 def _retries(state: State) -> Iterator[str]:

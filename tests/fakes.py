@@ -17,7 +17,9 @@ from shortlist.contracts.records import (
     DeliveryState,
     MailingOrder,
     MailingState,
+    Response,
     RunRecord,
+    Standing,
     StoredLists,
 )
 from shortlist.errors import MissingObjectError, PublishError
@@ -99,6 +101,15 @@ class MemoryListsTable:
     def get(self, user_id: str, run_id: str) -> StoredLists | None:
         return self.items.get((user_id, run_id))
 
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        return {user: self.items[user, run_id] for user in user_ids if (user, run_id) in self.items}
+
+    def forget(self, user_id: str) -> int:
+        theirs = [key for key in self.items if key[0] == user_id]
+        for key in theirs:
+            del self.items[key]
+        return len(theirs)
+
 
 class MemoryRunsTable:
     """RunsTable in dicts."""
@@ -116,6 +127,9 @@ class MemoryRunsTable:
     def list(self, campaign: str) -> Sequence[RunRecord]:
         found = [record for (name, _), record in self.records.items() if name == campaign]
         return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+    def all(self) -> Iterator[RunRecord]:
+        return iter(self.records.values())
 
     def current(self, campaign: str) -> CurrentRun | None:
         return self.pointers.get(campaign)
@@ -162,15 +176,15 @@ class MemoryLedger:
         if standing.state == "claimed" and standing.claimed_by == delivery.claimed_by:
             self.deliveries[delivery.campaign_run, delivery.user_id] = delivery
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         standing = self.deliveries.get((campaign_run, user_id))
         if standing is None or standing.state not in SETTLES[state]:
-            return False
+            return None
         self.deliveries[campaign_run, user_id] = replace(standing, state=state, detail=detail)
-        events = self.events.setdefault(campaign_run, Counter())
-        events[state] += 1
-        events[standing.state] -= 1
-        return True
+        return standing.state
+
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        self.events.setdefault(campaign_run, Counter()).update(changes)
 
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
         events = self.events.get(campaign_run, Counter())
@@ -188,6 +202,14 @@ class MemoryLedger:
         found = ((user_id, self.deliveries.get((campaign_run, user_id))) for user_id in user_ids)
         return {user_id: entry for user_id, entry in found if entry}
 
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        for address_hash in address_hashes:
+            self.addresses.pop(address_hash, None)
+        theirs = [(run, user_id) for run in campaign_runs if (run, user_id) in self.deliveries]
+        for key in theirs:
+            del self.deliveries[key]
+        return len(theirs)
+
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         for (partition, _), delivery in sorted(self.deliveries.items(), key=lambda pair: pair[0][1].encode()):
             if partition == campaign_run:
@@ -198,19 +220,61 @@ class MemorySuppressions:
     """Suppressions in dicts."""
 
     def __init__(self) -> None:
-        self.causes: dict[str, str] = {}
+        self.standings: dict[str, Standing] = {}
         self.soft_bounces: dict[str, set[str]] = {}
 
-    def suppressed(self, address_hashes: Sequence[str]) -> Mapping[str, str]:
-        return {key: self.causes[key] for key in address_hashes if key in self.causes}
+    @property
+    def causes(self) -> dict[str, str]:
+        return {key: standing.cause for key, standing in self.standings.items() if standing.cause}
+
+    def standing(self, address_hashes: Sequence[str]) -> Mapping[str, Standing]:
+        return {key: self.standings[key] for key in address_hashes if key in self.standings}
 
     def add(self, address_hash: str, cause: str, at: str) -> None:
-        self.causes.setdefault(address_hash, cause)
+        standing = self.standings.get(address_hash, Standing())
+        self.standings[address_hash] = replace(standing, cause=standing.cause or cause)
+
+    def prefer(self, address_hash: str, *, less_often: bool, paused_until: str, at: str) -> bool:
+        if address_hash in self.causes:
+            return False
+        self.standings[address_hash] = Standing(less_often=less_often, paused_until=paused_until)
+        return True
+
+    def erase(self, address_hash: str, at: str) -> None:
+        self.standings[address_hash] = Standing(cause=self.causes.get(address_hash, "erased"))
+        self.soft_bounces.pop(address_hash, None)
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         events = self.soft_bounces.setdefault(address_hash, set())
         events.add(event_id)
         return len(events)
+
+
+class MemoryResponses:
+    """Responses in a dict, by what tells them apart."""
+
+    def __init__(self, *responses: Response) -> None:
+        self.noted: dict[tuple[str, ...], Response] = {}
+        for response in responses:
+            self.note(response)
+
+    def note(self, response: Response) -> None:
+        key = (response.user_id, response.campaign, response.run_id, response.kind, response.item_id)
+        known = self.noted[key].times if key in self.noted else ()
+        if len(known) < 20:
+            self.noted[key] = replace(response, times=tuple(sorted({*known, *response.times})))
+
+    def of_run(self, campaign: str, run_id: str) -> Iterator[Response]:
+        return (one for one in self.noted.values() if (one.campaign, one.run_id) == (campaign, run_id))
+
+    def all(self) -> Iterator[Response]:
+        return iter(self.noted.values())
+
+    def forget(self, user_id: str) -> int:
+        theirs = [key for key in self.noted if key[0] == user_id]
+        for key in theirs:
+            del self.noted[key]
+        return len(theirs)
 
 
 class MemoryTransport:

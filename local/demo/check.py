@@ -44,8 +44,10 @@ def _counts(report: Report, interactions: Path) -> Iterator[str]:
 def _lists(report: Report, *, store: ObjectStore, lists: ListsTable) -> Iterator[str]:
     """Every user's item in DynamoDB holds exactly the list that was ranked, of full length and without repeats."""
     checked = 0
-    for ranked in user_lists(report.run_id, store=store):
-        stored = lists.get(ranked.user_id, report.run_id)
+    everyone = list(user_lists(report.run_id, store=store))
+    found_of = lists.find([ranked.user_id for ranked in everyone], report.run_id)
+    for ranked in everyone:
+        stored = found_of.get(ranked.user_id)
         wanted = [entry.item_id for entry in next(iter(ranked.lists.values()))]
         found = [] if stored is None else [entry.item_id for entry in stored.items]
         if found != wanted or len(set(found)) != report.metrics.x:

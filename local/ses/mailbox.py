@@ -6,6 +6,7 @@ import json
 import threading
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 INDEX = "mailbox.jsonl"
 
@@ -32,6 +33,7 @@ class Mailbox:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()
+        self._index: IO[str] | None = None
 
     def post(self, message: Posted) -> None:
         """Writes the file if anyone got the message, then its line in the index."""
@@ -49,5 +51,15 @@ class Mailbox:
             "configuration_set": message.configuration_set,
             "file": file,
         }
-        with self._lock, (self.folder / INDEX).open("a", encoding="utf-8") as index:
-            index.write(json.dumps(line, ensure_ascii=False) + "\n")
+        with self._lock:
+            if self._index is None:
+                self._index = (self.folder / INDEX).open("a", encoding="utf-8")
+            self._index.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._index.flush()
+
+    def close(self) -> None:
+        """Ends writing; a message posted later opens the index anew."""
+        with self._lock:
+            if self._index is not None:
+                self._index.close()
+            self._index = None

@@ -11,6 +11,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from email import policy
+from email.header import decode_header, make_header
 from email.message import EmailMessage
 from email.parser import BytesHeaderParser
 from email.utils import format_datetime, getaddresses, parseaddr
@@ -40,14 +41,12 @@ class Message:
     recipients: list[str]
     tags: dict[str, str]
     configuration_set: str | None
-    mime: bytes
+    headers: list[tuple[str, str]]  # unfolded and decoded
+    mime: bytes  # with CRLF lines
 
     @property
     def source(self) -> str:
         return self.senders[0]
-
-    def headers(self) -> list[tuple[str, str]]:
-        return [(name, str(value)) for name, value in _parsed(self.mime).items()]
 
 
 def read_message(parameters: dict[str, Any]) -> Message:
@@ -58,11 +57,11 @@ def read_message(parameters: dict[str, Any]) -> Message:
         NotImplementedError: its content is a template.
     """
     content, sender = parameters.get("Content") or {}, parameters.get("FromEmailAddress")
-    mime = _mime(content, parameters)
+    mime = _lines(_mime(content, parameters))
     if len(mime) > MAX_BYTES:
         raise BadRequestError(f"Message length is more than {MAX_BYTES} bytes long: '{len(mime)}'.")
     headers = _parsed(mime)
-    named = [str(headers["From"])] if headers["From"] else []
+    named = _all(headers, "From")[:1]
     senders = list(dict.fromkeys([sender, *named] if sender else named))
     if not senders:
         raise BadRequestError("Missing required header 'From'.")
@@ -70,13 +69,15 @@ def read_message(parameters: dict[str, Any]) -> Message:
     for address in (*senders, *recipients):
         if not _ADDRESS.fullmatch(parseaddr(address)[1]):
             raise BadRequestError(f"Missing final '@domain' or invalid characters in the address: {address}")
-    configuration_set = parameters.get("ConfigurationSetName") or headers["X-SES-CONFIGURATION-SET"]
-    return Message(senders, recipients, _tags(parameters, headers), configuration_set, mime)
+    configuration_set = parameters.get("ConfigurationSetName") or next(
+        iter(_all(headers, "X-SES-CONFIGURATION-SET")), None
+    )
+    return Message(senders, recipients, _tags(parameters, headers), configuration_set, headers, mime)
 
 
 def as_delivered(mime: bytes, message_id: str, region: str, sent_at: datetime) -> bytes:
-    """The message as it arrives: CRLF lines, with the Message-ID and Date that SES gives it."""
-    head, blank, body = _lines(mime).partition(b"\r\n\r\n")
+    """The message as it arrives: with the Message-ID and Date that SES gives it."""
+    head, blank, body = mime.partition(b"\r\n\r\n")
     domain = "email.amazonses.com" if region == "us-east-1" else f"{region}.amazonses.com"
     own = [f"Message-ID: <{message_id}@{domain}>".encode(), f"Date: {format_datetime(sent_at)}".encode()]
     fields = re.split(rb"\r\n(?![ \t])", head)
@@ -118,11 +119,11 @@ def _composed(simple: dict[str, Any], parameters: dict[str, Any]) -> bytes:
     return message.as_bytes()
 
 
-def _recipients(destination: dict[str, Any], headers: EmailMessage) -> list[str]:
+def _recipients(destination: dict[str, Any], headers: list[tuple[str, str]]) -> list[str]:
     """Of the request; of the headers where the request names none."""
     given = [a for field in ("ToAddresses", "CcAddresses", "BccAddresses") for a in destination.get(field) or []]
     if not given:
-        values = [str(value) for name in ("To", "Cc", "Bcc") for value in headers.get_all(name, [])]
+        values = [value for name in ("To", "Cc", "Bcc") for value in _all(headers, name)]
         given = [address for _, address in getaddresses(values) if address]
     if not given:
         raise BadRequestError("No recipients: the request has no Destination and the message no To, Cc or Bcc.")
@@ -131,9 +132,9 @@ def _recipients(destination: dict[str, Any], headers: EmailMessage) -> list[str]
     return given
 
 
-def _tags(parameters: dict[str, Any], headers: EmailMessage) -> dict[str, str]:
+def _tags(parameters: dict[str, Any], headers: list[tuple[str, str]]) -> dict[str, str]:
     given = [(tag["Name"], tag["Value"]) for tag in parameters.get("EmailTags") or []]
-    for part in str(headers["X-SES-MESSAGE-TAGS"] or "").split(","):
+    for part in ",".join(_all(headers, "X-SES-MESSAGE-TAGS")[:1]).split(","):
         name, equals, value = part.partition("=")
         if equals:
             given.append((name.strip(), value.strip()))
@@ -147,10 +148,24 @@ def _tags(parameters: dict[str, Any], headers: EmailMessage) -> dict[str, str]:
     return dict(given)
 
 
-def _parsed(mime: bytes) -> EmailMessage:
-    head = _lines(mime).partition(b"\r\n\r\n")[0]
-    return BytesHeaderParser(policy=policy.SMTP).parsebytes(head)
+def _parsed(mime: bytes) -> list[tuple[str, str]]:
+    """The header fields. Only encoded words are taken apart: to parse each address would take longer than the rest."""
+    head = mime.partition(b"\r\n\r\n")[0]
+    return [(name, _decoded(str(value))) for name, value in BytesHeaderParser().parsebytes(head).items()]
+
+
+def _decoded(value: str) -> str:
+    unfolded = re.sub(r"\r?\n(?=[ \t])", "", value)
+    return str(make_header(decode_header(unfolded))) if "=?" in unfolded else unfolded
+
+
+def _all(headers: list[tuple[str, str]], name: str) -> list[str]:
+    """The values of a field in the order they stand."""
+    return [value for given, value in headers if given.lower() == name.lower()]
 
 
 def _lines(mime: bytes) -> bytes:
+    """With CRLF at the end of each line."""
+    if mime.count(b"\n") == mime.count(b"\r\n") == mime.count(b"\r"):
+        return mime
     return re.sub(rb"\r\n|\r|\n", b"\r\n", mime)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import email
 import json
 import uuid
@@ -72,7 +73,7 @@ def _with_identity(request: Any, aws: EmbeddedAws, message: Message) -> Message:
     name = message.configuration_set or _identity(core, message.source).configuration_set_name
     if name and name not in core.config_sets:
         raise SesError(404, "NotFoundException", f"Configuration set <{name}> does not exist.")
-    return Message(message.senders, message.recipients, message.tags, name, message.mime)
+    return dataclasses.replace(message, configuration_set=name)
 
 
 def _identity(core: Any, address: str) -> Any:

@@ -42,6 +42,11 @@ def read_rows(client: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Ite
     Raises:
         TransientError: throttling does not end.
     """
+    yield from map(row_of, read_items(client, table, keys))
+
+
+def read_items(client: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Iterator[dict[str, Any]]:
+    """As `read_rows`, the items with attributes of every type."""
     distinct = [dict(pairs) for pairs in dict.fromkeys(tuple(key.items()) for key in keys)]
     for start in range(0, len(distinct), _BATCH):
         wanted = [{name: {"S": value} for name, value in key.items()} for key in distinct[start : start + _BATCH]]
@@ -50,13 +55,39 @@ def read_rows(client: Any, table: str, keys: Sequence[Mapping[str, str]]) -> Ite
                 answer = client.batch_get_item(RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
             except ClientError as error:
                 raise translated(error, table) from error
-            yield from map(row_of, answer["Responses"].get(table, []))
+            yield from answer["Responses"].get(table, [])
             wanted = answer.get("UnprocessedKeys", {}).get(table, {}).get("Keys", [])
             if not wanted:
                 break
             pause(attempt)
         else:
             raise TransientError(f"DynamoDB throttles reads of {table}.")
+
+
+def delete_all(client: Any, table: str, key: tuple[str, str], partition: str) -> int:
+    """Delete every item of a partition; returns how many there were.
+
+    Args:
+        key: names of the table's partition key and sort key.
+    """
+    names = {"#partition": key[0], "#sort": key[1]}
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="#partition = :partition",
+        ProjectionExpression="#partition, #sort",
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues={":partition": {"S": partition}},
+        ConsistentRead=True,
+    )
+    found = 0
+    try:
+        for page in pages:
+            for item in page["Items"]:
+                client.delete_item(TableName=table, Key=item)
+                found += 1
+    except ClientError as error:
+        raise translated(error, table) from error
+    return found
 
 
 def pause(attempt: int) -> None:

@@ -22,10 +22,12 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     runs_table: str = ""
     deliveries_table: str = ""
     suppressions_table: str = ""
+    responses_table: str = ""
     topic_arn: str = ""
     configuration_set: str = ""
     unsubscribe_url: str = ""
     unsubscribe_key_secret: str = ""
+    smtp_login_secret: str = ""
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str] | None = None) -> "Environment":

@@ -14,7 +14,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.dynamodb import code_of, item_of, read_rows, row_of, translated
-from shortlist.contracts.records import SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
+from shortlist.contracts.records import DELIVERIES_KEY, SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
 
 DAY_S: Final = 86_400
 ENTRY_DAYS: Final = 400
@@ -59,7 +59,7 @@ class DynamoLedger:
             }
         )
 
-    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> bool:
+    def settle(self, campaign_run: str, user_id: str, state: DeliveryState, detail: str) -> DeliveryState | None:
         before = {f":s{number}": {"S": value} for number, value in enumerate(SETTLES[state])}
         try:
             answer = self._client.update_item(
@@ -69,15 +69,30 @@ class DynamoLedger:
                 ConditionExpression=f"#state IN ({', '.join(before)})",
                 ExpressionAttributeNames={"#state": "state"},
                 ExpressionAttributeValues={":state": {"S": state}, ":detail": {"S": detail}, **before},
-                ReturnValues="ALL_OLD",
+                ReturnValues="UPDATED_OLD",
             )
         except ClientError as error:
             if code_of(error) != "ConditionalCheckFailedException":
                 raise translated(error, self._table) from error
-            return False
-        old = msgspec.convert(row_of(answer["Attributes"]), Delivery)
-        self._count(old, state)
-        return True
+            return None
+        old: DeliveryState = msgspec.convert(row_of(answer["Attributes"])["state"], DeliveryState)
+        return old
+
+    def count(self, campaign_run: str, changes: Mapping[DeliveryState, int], at: str) -> None:
+        added = ", ".join(f"#{state} :{state}" for state in changes)
+        names = {f"#{state}": state for state in changes}
+        values = {f":{state}": {"N": str(change)} for state, change in changes.items()}
+        expires_at = _epoch(at) + ENTRY_DAYS * DAY_S
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={name: {"S": value} for name, value in _key(f"@events#{campaign_run}").items()},
+                UpdateExpression=f"SET expires_at = :expires ADD {added}",
+                ExpressionAttributeNames=names,
+                ExpressionAttributeValues={":expires": {"N": str(expires_at)}, **values},
+            )
+        except ClientError as error:
+            raise translated(error, self._table) from error
 
     def mailing_state(self, campaign: str, campaign_run: str) -> MailingState:
         keys = [_key(f"@order#{campaign}"), _key(f"@events#{campaign_run}")]
@@ -99,6 +114,18 @@ class DynamoLedger:
         rows = read_rows(self._client, self._table, keys)
         return {row["user_id"]: msgspec.convert(row, Delivery) for row in rows}
 
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        keys = [{"campaign_run": campaign_run, "user_id": user_id} for campaign_run in campaign_runs]
+        found = list(read_rows(self._client, self._table, keys)) if keys else []
+        mailed = [_key(f"@{address_hash}") for address_hash in address_hashes]
+        for row in [*found, *mailed]:
+            key = {name: {"S": row[name]} for name in DELIVERIES_KEY}
+            try:
+                self._client.delete_item(TableName=self._table, Key=key)
+            except ClientError as error:
+                raise translated(error, self._table) from error
+        return len(found)
+
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
@@ -110,24 +137,6 @@ class DynamoLedger:
             for page in pages:
                 for item in page["Items"]:
                     yield msgspec.convert(row_of(item), Delivery)
-        except ClientError as error:
-            raise translated(error, self._table) from error
-
-    def _count(self, old: Delivery, state: DeliveryState) -> None:
-        """Move a message from what was known of it to what is. Killed before this, one message is not counted."""
-        expires_at = _epoch(old.claimed_at) + ENTRY_DAYS * DAY_S
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key={name: {"S": value} for name, value in _key(f"@events#{old.campaign_run}").items()},
-                UpdateExpression="SET expires_at = :expires ADD #new :one, #old :minus",
-                ExpressionAttributeNames={"#new": state, "#old": old.state},
-                ExpressionAttributeValues={
-                    ":expires": {"N": str(expires_at)},
-                    ":one": {"N": "1"},
-                    ":minus": {"N": "-1"},
-                },
-            )
         except ClientError as error:
             raise translated(error, self._table) from error
 

@@ -5,7 +5,7 @@ keeps an item with 50 places under 4 KB, the unit in which reads are counted.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import islice
 from typing import Any, Final
@@ -14,9 +14,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.clock import SystemClock
-from shortlist.aws.dynamodb import translated
+from shortlist.aws.dynamodb import delete_all, read_items, translated
 from shortlist.contracts.lists import Reason
-from shortlist.contracts.records import StoredItem, StoredLists
+from shortlist.contracts.records import RECOMMENDATIONS_KEY, StoredItem, StoredLists
 from shortlist.errors import TransientError
 from shortlist.ports import Clock
 
@@ -71,6 +71,14 @@ class DynamoListsTable:
         except ClientError as error:
             raise translated(error, self._table) from error
         return _lists_of(answer["Item"]) if "Item" in answer else None
+
+    def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
+        keys = [{"user_id": user_id, "run_id": run_id} for user_id in user_ids]
+        found = map(_lists_of, read_items(self._client, self._table, keys))
+        return {lists.user_id: lists for lists in found}
+
+    def forget(self, user_id: str) -> int:
+        return delete_all(self._client, self._table, RECOMMENDATIONS_KEY, user_id)
 
     def _write(self, requests: list[Item]) -> list[Item]:
         """One call; returns what has to be written again."""

@@ -11,7 +11,7 @@ from shortlist.ports import Clock
 
 StateStatus = Literal["waiting", "running", "done", "failed"]
 _SHOWN: Final = ("Task", "Map")
-_ONLY_WHEN_ENTERED: Final = ("HoldBack", "NotifyFailure")
+_ONLY_WHEN_ENTERED: Final = ("HoldBack", "RequestApproval", "NotifyFailure")
 _FAILURES: Final = ("Failed", "TimedOut", "Aborted")
 
 

@@ -6,6 +6,7 @@ from shortlist.aws.clients import client
 from shortlist.aws.clock import SystemClock
 from shortlist.aws.environment import Environment
 from shortlist.aws.lists import DynamoListsTable
+from shortlist.aws.responses import DynamoResponses
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.aws.s3 import S3ObjectStore
 from shortlist.aws.sns import SnsNotifier
@@ -39,3 +40,8 @@ def lists() -> DynamoListsTable:
 @lru_cache
 def runs() -> DynamoRunsTable:
     return DynamoRunsTable(client("dynamodb"), environment().runs_table)
+
+
+@lru_cache
+def responses() -> DynamoResponses:
+    return DynamoResponses(client("dynamodb"), environment().responses_table)

@@ -22,6 +22,7 @@ from shortlist.errors import ContractError, MissingObjectError
 from shortlist.export import write_csv
 from shortlist.failures import cure_of
 from shortlist.ports import ObjectStore
+from shortlist.stages.resume import read_campaign
 
 DONE: Final = 0
 FAILED: Final = 1
@@ -135,7 +136,8 @@ def fetch(keys: RunKeys, folder: Path, *, store: ObjectStore) -> Report:
     store.download(keys.report_json, folder / "report.json")
     store.download(keys.report_html, folder / "report.html")
     with (folder / "topx.csv").open("w", newline="", encoding="utf-8") as out:
-        write_csv((store.read(entry.key) for entry in store.list(keys.topx_prefix)), out)
+        wording = read_campaign(keys.run_id, store=store).wording
+        write_csv((store.read(entry.key) for entry in store.list(keys.topx_prefix)), out, wording)
     fetch_rejected(keys, folder, store=store)
     return msgspec.json.decode((folder / "report.json").read_bytes(), type=Report)
 

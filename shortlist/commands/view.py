@@ -85,6 +85,8 @@ def _note(state: StateProgress) -> str:
         parts.append(f"{state.done}/{state.total} shards")
     if state.failed:
         parts.append(f"{state.failed} failed")
+    if state.name == "RequestApproval" and state.status == "running":
+        parts.append("`shortlist campaign approve RUN_ID` or `reject`, elsewhere")
     if state.retries:
         parts.append(f"{state.retries} retried")
     return ", ".join(parts)

@@ -10,10 +10,14 @@ OUTPUTS: Final = {
     "runs_table": "RunsTableName",
     "deliveries_table": "DeliveriesTableName",
     "suppressions_table": "SuppressionsTableName",
+    "responses_table": "ResponsesTableName",
     "state_machine_arn": "StateMachineArn",
     "topic_arn": "TopicArn",
 }
 """Field of `shortlist.aws.deployment.Deployment` -> name of the stack's output."""
+
+SMTP_LOGIN_SECRET: Final = f"{STACK_NAME}/SmtpLogin"
+"""Name of the secret with the login of the campaigns' mail server; it exists where one of them has `mail.smtp`."""
 
 METRIC_NAMESPACE: Final = "Shortlist"
 HELD_BACK_METRIC: Final = "HeldBack"

@@ -11,6 +11,10 @@ LIST_KINDS: Final[tuple[ListKind, ...]] = ("everything", "new_for_you", "buy_aga
 ReasonKind = Literal["bought_with", "bought_before", "feature", "popular"]
 
 
+Wording = Literal["purchases", "choices"]
+"""How people are told why an item is on their list: by what they bought, or by what they chose (films, articles)."""
+
+
 class Reason(msgspec.Struct, frozen=True):
     """Why an item is on a list, from the model; the words are chosen by locale (shortlist/mail/locales).
 
@@ -34,6 +38,8 @@ class ListedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     image_url: str = ""
     category: str = ""
+    brand: str = ""
+    offer_until: str = ""  # ISO 8601 UTC, of an offer that is open; empty where there is none or it has no end
     filled: bool = False  # not from the model's candidates, but from what is popular
 
 

@@ -43,6 +43,20 @@ class ShardRequest(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
+class MailingRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Input of PlanMailing: `round` is how many times SendEmails has run in this execution."""
+
+    run: Run
+    round: int
+
+
+class ApprovalRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Input of RequestApproval: `token` answers the task that waits."""
+
+    run: Run
+    token: str
+
+
 class FailureRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Input of NotifyFailure: which state failed, with the error name and cause Step Functions gave."""
 

@@ -10,6 +10,7 @@ RECOMMENDATIONS_KEY: Final = ("user_id", "run_id")
 RUNS_KEY: Final = ("campaign", "run_id")
 DELIVERIES_KEY: Final = ("campaign_run", "user_id")
 SUPPRESSIONS_KEY: Final = ("address_hash",)
+RESPONSES_KEY: Final = ("user_id", "response")
 EXPIRES_AT: Final = "expires_at"
 """Epoch seconds; the time-to-live attribute of every table."""
 
@@ -87,7 +88,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         claimed_by: unique to one attempt of one Lambda at one message; only it may record the outcome.
-        detail: cause of a suppression, a rejection or a bounce.
+        detail: cause of a suppression, a rejection or a bounce; when it was delivered.
     """
 
     campaign_run: str
@@ -97,6 +98,32 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
     claimed_by: str
     message_id: str = ""
     detail: str = ""
+
+
+ResponseKind = Literal["opened", "clicked", "scanned", "not_interested", "unsubscribed"]
+"""scanned: opened or clicked by a machine, as its name or its haste says; the others are taken for a person's."""
+
+
+class Response(msgspec.Struct, frozen=True, kw_only=True):
+    """An item of `responses`: what a recipient did with a message of a run.
+
+    Attributes:
+        item_id: which item; empty where it concerns the whole message.
+        times: when, each once, ascending (ISO 8601 UTC, one form throughout); a machine that comes again and again
+            is noted so many times and no more.
+    """
+
+    user_id: str
+    item_id: str
+    kind: ResponseKind
+    campaign: str
+    run_id: str
+    times: tuple[str, ...]
+
+    @property
+    def at(self) -> str:
+        """When first."""
+        return self.times[0]
 
 
 class Failure(msgspec.Struct, frozen=True):
@@ -111,6 +138,23 @@ class Failure(msgspec.Struct, frozen=True):
     message: str
     execution: str = ""
 
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of an address before it is mailed: an item of `suppressions`.
+
+    Attributes:
+        cause: why it must not be mailed; empty where it may.
+        less_often: its owner wants one message in `LESS_OFTEN_DAYS` at most, from all campaigns together.
+        paused_until: ISO 8601 UTC; its owner wants none before.
+    """
+
+    cause: str = ""
+    less_often: bool = False
+    paused_until: str = ""
+
+
+LESS_OFTEN_DAYS: Final = 28
+PAUSE_DAYS: Final = 30
 
 MailingOrder = Literal["go", "pause", "stop"]
 

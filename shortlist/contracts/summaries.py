@@ -36,11 +36,15 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         sent: accepted by the mail service, in whichever attempt of the shard.
         already_sent: of those sent, by earlier attempts.
-        suppressed: not to be mailed; by cause: unsubscribed, bounced, complained, same_address (another user of this
-            run has it), mailed_recently (by another run, within the campaign's min_days_between).
+        suppressed: not to be mailed; by cause: unsubscribed, bounced, complained, erased, paused (by the recipient),
+            same_address (another user of this run has it), mailed_recently (by another run, within the campaign's
+            min_days_between), less_often (as mailed_recently, by the recipient's own wish).
         rejected: refused by the mail service for good.
         in_doubt: claimed by an attempt that ended without an answer; not mailed again.
         without_list: had no item on the list that is mailed.
+        held_out: of the control group, which is not mailed.
+        waiting: not mailed yet, as their send window is closed, the day's quota is used up or the campaign is paused.
+        resume_at: when the first of them may be mailed, ISO 8601 UTC; empty where nobody waits.
     """
 
     sent: int
@@ -50,4 +54,7 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
     recipients: int = 0
     already_sent: int = 0
     without_list: int = 0
+    held_out: int = 0
+    waiting: int = 0
+    resume_at: str = ""
     suppressed_by_cause: dict[str, int] = {}

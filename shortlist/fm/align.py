@@ -26,6 +26,7 @@ def align(
         _align(model.users, users, user_features),
         _align(model.items, items, item_features),
         model.settings,
+        model.context,
     )
 
 

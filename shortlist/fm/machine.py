@@ -1,10 +1,9 @@
 """The estimator, in scikit-learn's manner: sparse interactions and features in, a FactorModel out."""
 
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,39 +11,35 @@ from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array
 from shortlist.errors import DatasetError
-from shortlist.fm.als import RankingProblem, RankingSettings, State, from_model, to_model
-from shortlist.fm.checkpoint import Checkpoint, fingerprint
+from shortlist.fm.als import RankingSettings
+from shortlist.fm.bayes_fit import BayesData, Keeping, fit_bayes
+from shortlist.fm.bayes_state import BayesSettings, Solver
+from shortlist.fm.inputs import (
+    Examples,
+    FeatureGroups,
+    checked_examples,
+    checked_features,
+    checked_groups,
+    checked_pairs,
+)
 from shortlist.fm.model import FactorModel
+from shortlist.fm.probit import probability
+from shortlist.fm.progress import Course, EpochReport, Validate
+from shortlist.fm.ranking_fit import RankingData, fit_ranking
 from shortlist.fm.sparse import CsrLike
 from shortlist.fm.storage import Settings
-from shortlist.fm.threads import threads
-from shortlist.latent import item_latent, user_latent, user_offset
+from shortlist.latent import item_latent, pair_scores, user_latent, user_offset
 
-Objective = Literal["ranking"]
-Validate = Callable[[FactorModel], float]
-
-
-@dataclass(frozen=True, slots=True)
-class EpochReport:
-    """How an epoch went.
-
-    Attributes:
-        epoch: 1 is the first.
-        loss: what the model misses, an observed pair (lower is better).
-        seconds: of this epoch, validation not included.
-        metric: of `validate`, larger is better; None without one.
-    """
-
-    epoch: int
-    loss: float
-    seconds: float
-    metric: float | None
+Objective = Literal["ranking", "regression", "classification"]
+RANKING_EPOCHS: Final = 5
+EPOCHS: Final[dict[Solver, int]] = {"als": 20, "variational": 30, "gibbs": 150}
 
 
 class FactorizationMachine:
-    """Factorization machine (Rendle 2010) over users, items and their features.
+    """Factorization machine (Rendle 2010) over users, items, their features and, if there is any, context.
 
     `ranking` takes every pair without an interaction for a weak negative, none by sampling (shortlist/fm/als.py).
+    `regression` and `classification` learn numbers and classes of single examples (shortlist/fm/bayes.py).
     The same data, settings and seed give the same bytes whatever the number of threads.
 
     Attributes:
@@ -60,7 +55,10 @@ class FactorizationMachine:
         objective: Objective = "ranking",
         *,
         n_factors: int = 64,
-        epochs: int = 5,
+        epochs: int | None = None,
+        solver: Solver | None = None,
+        n_samples: int = 16,
+        warm_up: int | None = None,
         unobserved_weight: float = 1.0,
         regularization: float = 0.7,
         regularization_exponent: float = 0.3,
@@ -77,24 +75,35 @@ class FactorizationMachine:
         Args:
             objective: what `fit` minimises.
             n_factors: k.
-            epochs: passes over users and items.
-            unobserved_weight: α₀, of every pair, beside the confidence of an observed one.
-            regularization: λ.
-            regularization_exponent: ν in λ_r = λ (n_r + α₀ n_other)^ν.
-            feature_regularization: ridge on feature factors, relative to the mean λ_r.
-            init_scale: length of the random start of an item's vector.
-            steps: conjugate gradient steps a row and epoch.
+            epochs: passes over users and items. None: 5 for `ranking`; else `als` 20, `variational` 30, `gibbs` 150.
+            solver: `als` finds the most likely machine, `gibbs` averages draws from the posterior, `variational` is the
+                posterior's mean field. None: `als` for ranking (which has no other), `gibbs` otherwise.
+            n_samples: draws of `gibbs` that are kept, evenly spread; the model has n_samples · n_factors factors.
+            warm_up: epochs of `gibbs` of which no draw is kept. None: a third of them.
+            unobserved_weight: α₀, of every pair, beside the confidence of an observed one. `ranking` alone.
+            regularization: λ. `gibbs` and `variational` learn theirs.
+            regularization_exponent: ν in λ_r = λ (n_r + α₀ n_other)^ν. `ranking` alone.
+            feature_regularization: ridge on feature factors, relative to the mean λ_r. `ranking` alone.
+            init_scale: length of the random start of an item's vector; for the other objectives, of each number.
+            steps: conjugate gradient steps a row and epoch. `ranking` alone.
             patience: stop after so many epochs without a better validation metric; None never does.
             max_seconds: no epoch starts that would likely end later; None for no limit. (A limit that is met makes
                 the result depend on the machine.)
             n_threads: None for all cores.
-            seed: of the random start.
+            seed: of the random start and of the draws.
         """
         if objective not in get_args(Objective):
             raise ValueError(f"objective is one of {get_args(Objective)}, not {objective!r}.")
+        if solver is not None and solver not in get_args(Solver):
+            raise ValueError(f"solver is one of {get_args(Solver)}, not {solver!r}.")
+        if objective == "ranking" and solver not in (None, "als"):
+            raise ValueError(f"ranking is trained by 'als', not by {solver!r}.")
         self.objective: Objective = objective
         self.n_factors = n_factors
         self.epochs = epochs
+        self.solver: Solver | None = solver
+        self.n_samples = n_samples
+        self.warm_up = warm_up
         self.unobserved_weight = unobserved_weight
         self.regularization = regularization
         self.regularization_exponent = regularization_exponent
@@ -112,10 +121,11 @@ class FactorizationMachine:
 
     def fit(
         self,
-        interactions: CsrLike,
+        interactions: CsrLike | Examples,
         user_features: CsrLike | None = None,
         item_features: CsrLike | None = None,
         *,
+        feature_groups: FeatureGroups | None = None,
         item_interactions: CsrLike | None = None,
         start_from: FactorModel | None = None,
         validate: Validate | None = None,
@@ -125,51 +135,50 @@ class FactorizationMachine:
         """Train.
 
         Args:
-            interactions: CSR (n_users, n_items) of confidences c > 0; duplicates add up, zeros are no interactions.
+            interactions: for `ranking` CSR (n_users, n_items) of confidences c > 0; duplicates add up, zeros are no
+                interactions. For the other objectives Examples.
             user_features: CSR (n_users, f).
             item_features: CSR (n_items, f).
-            item_interactions: the same of confidences from which items are learned; None: `interactions`.
-            start_from: a model of the same users, items and features (`align`) to go on from.
+            feature_groups: which features share a prior (libFM's `-meta`); None: each side is a group. Not for
+                `ranking`, as the following four are for it alone or not at all.
+            item_interactions: as `interactions`, of confidences from which items are learned; None: `interactions`.
+            start_from: `ranking`: a model of the same users, items and features (`align`) to go on from.
             validate: metric of the model after an epoch, larger is better.
             on_epoch: hears of every epoch, after its checkpoint is written.
-            checkpoint: folder for the state after each epoch; a fit that finds its own state there goes on from it and
-                ends with the same bytes.
+            checkpoint: `ranking`: folder for the state after each epoch; a fit that finds its own state there goes on
+                from it and ends with the same bytes.
 
         Raises:
-            DatasetError: a confidence is negative, a number NaN or infinite, or shapes differ.
+            DatasetError: a confidence is negative, a number NaN or infinite, a class not 0 or 1, or shapes differ.
+            TypeError: the objective learns from the other kind of interactions.
+            ValueError: an argument of another objective is given.
         """
-        pairs = _pairs(interactions)
-        for_items = pairs if item_interactions is None else _pairs(item_interactions)
-        if for_items.shape != pairs.shape:
-            raise DatasetError(f"interactions are {pairs.shape}, those to learn items from {for_items.shape}.")
-        users = _features(user_features, pairs.shape[0], "user")
-        items = _features(item_features, pairs.shape[1], "item")
-        settings = self._ranking_settings()
-        keeper = None
-        if checkpoint:
-            arrays = [
-                a for m in (pairs, for_items, users, items) if m is not None for a in (m.indptr, m.indices, m.data)
-            ]
-            start = list(start_from.arrays().values()) if start_from else []
-            keeper = Checkpoint(checkpoint, fingerprint(self._what_matters(), arrays + start))
-        with threads(self.n_threads) as crew:
-            problem = RankingProblem(pairs, for_items, users, items, settings, crew)
-            state, metrics = (keeper.newest() if keeper else None) or (None, [])
-            state = state or (from_model(start_from, users, items) if start_from else problem.start(self.seed))
-            spent: list[float] = []
-            while state.epoch < self.epochs and not self._is_over(spent, metrics):
-                started = time.perf_counter()
-                problem.epoch(state)
-                spent.append(time.perf_counter() - started)
-                metric = validate(self._model(state, users, items)) if validate else None
-                metrics += [] if metric is None else [metric]
-                if keeper:
-                    keeper.save(state, metrics)
-                if on_epoch:
-                    on_epoch(EpochReport(state.epoch, problem.loss(state), spent[-1], metric))
-            problem.finish(state)
-        self.model = self._model(state, users, items)
-        self.n_epochs = state.epoch
+        course = Course(self._epochs(), self.patience, self.max_seconds, validate, on_epoch)
+        if isinstance(interactions, Examples):
+            if self.objective == "ranking":
+                raise TypeError("ranking learns from a CSR matrix of confidences, not from Examples.")
+            if item_interactions is not None or start_from is not None or checkpoint is not None:
+                raise ValueError("item_interactions, start_from and checkpoint are for the ranking objective.")
+            model = self._fit_examples(interactions, user_features, item_features, feature_groups, course)
+        else:
+            if self.objective != "ranking":
+                raise TypeError(f"{self.objective} learns from Examples, not from a matrix. A rating of 0 is a rating.")
+            if feature_groups is not None:
+                raise ValueError("feature_groups are for regression and classification.")
+            pairs = checked_pairs(interactions)
+            for_items = pairs if item_interactions is None else checked_pairs(item_interactions)
+            data = _ranking_data(pairs, for_items, user_features, item_features)
+            model, self.n_epochs = fit_ranking(
+                data,
+                self._ranking_settings(),
+                course,
+                about=self._what_matters(),
+                seed=self.seed,
+                n_threads=self.n_threads,
+                start_from=start_from,
+                checkpoint=checkpoint,
+            )
+        self.model = replace(model, settings=self.get_params() | {"n_threads": None, "n_epochs": self.n_epochs})
         return self
 
     def predict(
@@ -178,12 +187,21 @@ class FactorizationMachine:
         item_rows: NDArray[np.integer],
         user_features: CsrLike | None = None,
         item_features: CsrLike | None = None,
+        context: CsrLike | None = None,
     ) -> Float32Array:
-        """y(u, i) of pairs of rows, float32 (n,), larger is better; features as in `fit`."""
-        users, items = user_latent(self.model, user_features), item_latent(self.model, item_features)
-        offset = user_offset(self.model, user_features)
-        scores: Float32Array = np.einsum("nk,nk->n", users[user_rows], items[item_rows]) + offset[user_rows]
-        return scores
+        """y(u, i) of pairs of rows, float32 (n,), larger is better; for `classification` the probability of class 1.
+
+        Args:
+            user_rows: integer (n,).
+            item_rows: integer (n,).
+            user_features: CSR (n_users, f), of all users.
+            item_features: CSR (n_items, f), of all items.
+            context: CSR (n, f), of the n pairs.
+        """
+        users, offset = user_latent(self.model, user_features), user_offset(self.model, user_features)
+        items = item_latent(self.model, item_features)
+        scores = pair_scores(self.model, users, offset, items, user_rows, item_rows, context)
+        return probability(scores) if self.objective == "classification" else scores
 
     def save(self, folder: Path) -> None:
         """Write the model and these settings: .npy files under a manifest with checksums."""
@@ -198,6 +216,32 @@ class FactorizationMachine:
         machine = cls(**settings)  # type: ignore[arg-type]
         machine.model, machine.n_epochs = model, int(n_epochs or 0)
         return machine
+
+    def _fit_examples(
+        self,
+        given: Examples,
+        user_features: CsrLike | None,
+        item_features: CsrLike | None,
+        groups: FeatureGroups | None,
+        course: Course,
+    ) -> FactorModel:
+        examples = checked_examples(given, classes=self.objective == "classification")
+        users = checked_features(user_features, examples.n_users, "user", "users are")
+        items = checked_features(item_features, examples.n_items, "item", "items are")
+        data = BayesData(examples, users, items, checked_groups(groups, users, items, examples.context))
+        classes = self.objective == "classification"
+        settings = BayesSettings(self.n_factors, self._solver(), classes, self.regularization, self.init_scale)
+        warm_up = course.epochs // 3 if self.warm_up is None else self.warm_up
+        keeping = Keeping(self.n_samples, warm_up)
+        model, self.n_epochs = fit_bayes(data, settings, course, keeping, seed=self.seed, n_threads=self.n_threads)
+        return model
+
+    def _solver(self) -> Solver:
+        return self.solver or ("als" if self.objective == "ranking" else "gibbs")
+
+    def _epochs(self) -> int:
+        usual = RANKING_EPOCHS if self.objective == "ranking" else EPOCHS[self._solver()]
+        return usual if self.epochs is None else self.epochs
 
     def _ranking_settings(self) -> RankingSettings:
         return RankingSettings(
@@ -215,41 +259,12 @@ class FactorizationMachine:
         free = {"epochs", "patience", "max_seconds", "n_threads"}
         return {name: value for name, value in self.get_params().items() if name not in free}
 
-    def _model(self, state: State, users: csr_array | None, items: csr_array | None) -> FactorModel:
-        settings = self.get_params() | {"n_threads": None, "n_epochs": state.epoch}
-        return to_model(state, users, items, settings)
 
-    def _is_over(self, spent: list[float], metrics: list[float]) -> bool:
-        if self.max_seconds is not None and spent and sum(spent) + spent[-1] > self.max_seconds:
-            return True
-        if self.patience is None or len(metrics) <= self.patience:
-            return False
-        return max(metrics[-self.patience :]) <= max(metrics[: -self.patience])
-
-
-def _pairs(interactions: CsrLike) -> csr_array:
-    pairs = _csr(interactions)
-    if not np.isfinite(pairs.data).all() or (pairs.data < 0).any():
-        raise DatasetError("A confidence is negative, NaN or infinite. Expected numbers above zero; check the weights.")
-    pairs.sum_duplicates()
-    pairs.eliminate_zeros()
-    return pairs
-
-
-def _features(features: CsrLike | None, n_rows: int, side: str) -> csr_array | None:
-    if features is None:
-        return None
-    rows = _csr(features)
-    if rows.shape[0] != n_rows:
-        raise DatasetError(f"{side} features have {rows.shape[0]} rows, the interactions {n_rows} {side}s.")
-    if not np.isfinite(rows.data).all():
-        raise DatasetError(f"A {side} feature is NaN or infinite. Leave unknown values out, or fill them.")
-    rows.sum_duplicates()
-    return rows
-
-
-def _csr(matrix: CsrLike) -> csr_array:
-    """A float32 copy."""
-    size = np.int64 if len(matrix.data) > np.iinfo(np.int32).max else np.int32
-    parts = (np.array(matrix.data, np.float32), np.array(matrix.indices, size), np.array(matrix.indptr, size))
-    return csr_array(parts, shape=matrix.shape)
+def _ranking_data(
+    pairs: csr_array, for_items: csr_array, user_features: CsrLike | None, item_features: CsrLike | None
+) -> RankingData:
+    if for_items.shape != pairs.shape:
+        raise DatasetError(f"interactions are {pairs.shape}, those to learn items from {for_items.shape}.")
+    users = checked_features(user_features, pairs.shape[0], "user", "interactions' users are")
+    items = checked_features(item_features, pairs.shape[1], "item", "interactions' items are")
+    return RankingData(pairs, for_items, users, items)

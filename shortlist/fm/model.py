@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.contracts.arrays import Float32Array
+from shortlist.errors import ContractError
 from shortlist.fm.storage import Settings, load_folder, save_folder
 
 KIND: Final = "factorization-machine"
@@ -47,12 +48,21 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class FactorModel:
-    """y(u, i) = b + w·x + Σ_{f<g} <v_f, v_g> x_f x_g over both sides' ids and features (docs/fm.md)."""
+    """y(u, i) = b + w·x + Σ_{f<g} <v_f, v_g> x_f x_g over both sides' ids and features (docs/fm.md).
+
+    Attributes:
+        bias: b.
+        users: ids and features of users.
+        items: ids and features of items.
+        settings: of the estimator that trained it.
+        context: features of the moment, a Side without ids; they join the user's part. None: there are none.
+    """
 
     bias: float
     users: Side
     items: Side
     settings: Settings
+    context: Side | None = None
 
     @property
     def n_factors(self) -> int:
@@ -61,7 +71,8 @@ class FactorModel:
     def arrays(self) -> dict[str, NDArray[Any]]:
         named = {
             f"{name}_{field}": getattr(side, field)
-            for name, side in (("user", self.users), ("item", self.items))
+            for name, side in (("user", self.users), ("item", self.items), ("context", self.context))
+            if side is not None
             for field in Side.__slots__
         }
         return named | {"bias": np.array([self.bias], np.float64)}
@@ -74,5 +85,10 @@ class FactorModel:
     def load(cls, folder: Path) -> "FactorModel":
         """Raises ContractError where the folder is incomplete or altered."""
         a, settings = load_folder(folder, KIND)
-        sides = [Side(*(a[f"{name}_{field}"] for field in Side.__slots__)) for name in ("user", "item")]
-        return cls(float(a["bias"][0]), sides[0], sides[1], settings)
+        users, items, context = (
+            Side(*(a[f"{name}_{field}"] for field in Side.__slots__)) if f"{name}_factors" in a else None
+            for name in ("user", "item", "context")
+        )
+        if users is None or items is None:
+            raise ContractError(f"{folder} holds a {KIND} without users or items. Train again with this version.")
+        return cls(float(a["bias"][0]), users, items, settings, context)

@@ -20,10 +20,13 @@ def check(campaign: str, mail: Mail, state: MailingState) -> None:
             (SES reviews an account above 5 % and 0.1 %, and what it does then stops every mail of the shop).
     """
     if state.order == "pause":
-        raise MailingPausedError(f"the mailing of {campaign} is paused. `shortlist mailing go {campaign}` goes on.")
+        raise MailingPausedError(
+            f"the mailing of {campaign} is paused. `shortlist campaign resume {campaign}` lets it go on."
+        )
     if state.order == "stop":
         raise MailingStoppedError(
-            f"the mailing of {campaign} was stopped. `shortlist mailing go {campaign}` lifts that; then re-run the run."
+            f"the mailing of {campaign} was stopped. `shortlist campaign resume {campaign}` lifts that; then "
+            "resume the run."
         )
     known = state.delivered + state.bounced + state.complained
     if state.bounced >= MIN_BOUNCES and state.bounced > mail.max_bounce_share * known:

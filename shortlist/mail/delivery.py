@@ -15,6 +15,7 @@ An entry in doubt is settled by the mail service's own event about the message (
 
 import itertools
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Final, Literal
 
 import msgspec
@@ -30,7 +31,7 @@ from shortlist.errors import (
 from shortlist.mail.pace import Pace
 from shortlist.ports import Clock, Ledger, MailTransport, OutgoingMessage
 
-OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list"]
+OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list", "held_out", "waiting"]
 
 MARGIN_S: Final = 30.0
 """Time left below which no message is begun: longer than the transport's time-outs, so that no answer is cut off."""
@@ -40,13 +41,37 @@ UNANSWERED: Final = 3
 """Messages in a row without an answer after which something is down and the attempt ends."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address."""
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of `outcomes/<shard>.jsonl`: what became of a recipient.
+
+    Attributes:
+        detail: a cause, never an address.
+        at: when the message was claimed, or its recipient held out (ISO 8601 UTC); empty where neither is known.
+        variant: of the message, where the campaign makes an experiment.
+        items: that the message shows or, to who `is_compared`, would have shown.
+    """
 
     user_id: str
     outcome: OutcomeKind
     detail: str = ""
+    at: str = ""
+    variant: str = ""
+    items: tuple[str, ...] = ()
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether its recipient stood where the control group is drawn: what comes of it compares mailed and held out.
+
+        Those whom another message kept from this one count as mailed, since nobody knows whom of the control group the
+        same would have befallen. Messages that the service refused are left out.
+        """
+        return self.outcome in ("sent", "in_doubt", "held_out") or self.detail in CLAIM_CAUSES
+
+
+CLAIM_CAUSES: Final = ("same_address", "mailed_recently", "less_often")
+"""Why a claim is refused: causes that are known only at the claim, after the control group is drawn."""
+HELD_OUT: Final = "held_out"
+"""Detail of the entry of a user of the control group: suppressed by nobody's wish but ours."""
 
 OUTCOMES: Final[dict[DeliveryState, OutcomeKind]] = {
     "claimed": "in_doubt",
@@ -65,7 +90,7 @@ class Courier:
 
     Args:
         attempt: unique to this attempt, in this or any other process.
-        since: nobody mailed at or after this moment by another run is mailed again (ISO 8601 UTC).
+        min_days_between: nobody mailed by another run within so many days is mailed again.
         remaining_s: seconds until the process is ended from outside.
     """
 
@@ -74,7 +99,7 @@ class Courier:
         *,
         campaign_run: str,
         attempt: str,
-        since: str,
+        min_days_between: float,
         ledger: Ledger,
         transport: MailTransport,
         clock: Clock,
@@ -83,7 +108,7 @@ class Courier:
     ) -> None:
         self._campaign_run = campaign_run
         self._attempt = attempt
-        self._since = since
+        self._min_days_between = min_days_between
         self._ledger = ledger
         self._transport = transport
         self._clock = clock
@@ -92,8 +117,13 @@ class Courier:
         self._claims = itertools.count(1)
         self._unanswered = 0
 
-    def deliver(self, user_id: str, message: OutgoingMessage, address_hash: str) -> Outcome:
+    def deliver(
+        self, user_id: str, message: OutgoingMessage, address_hash: str, *, min_days_between: float = 0
+    ) -> Outcome:
         """Send a message unless it was, or may have been, sent before.
+
+        Args:
+            min_days_between: that the recipient asks for, where it is more than the campaign's.
 
         Raises:
             OutOfTimeError, TransientError, DailyQuotaError: not now; what is left is sent by a later attempt.
@@ -102,13 +132,17 @@ class Courier:
         self._pace.wait()
         self.check_time()
         claim = self._claim(user_id)
-        standing = self._ledger.claim(claim, address_hash=address_hash, since=self._since)
+        days = max(min_days_between, self._min_days_between)
+        since = (self._clock.now() - timedelta(days=days)).isoformat(timespec="milliseconds")
+        standing = self._ledger.claim(claim, address_hash=address_hash, since=since)
         if standing is None:
             return self._send(claim, message)
         if (standing.campaign_run, standing.user_id) == (self._campaign_run, user_id):
             return outcome_of(standing)
-        same_run = standing.campaign_run == self._campaign_run
-        return self.withhold(user_id, "suppressed", "same_address" if same_run else "mailed_recently")
+        if standing.campaign_run == self._campaign_run:
+            return self.withhold(user_id, "suppressed", "same_address")
+        wished = min_days_between > self._min_days_between
+        return self.withhold(user_id, "suppressed", "less_often" if wished else "mailed_recently")
 
     def withhold(self, user_id: str, state: Literal["suppressed", "rejected"], detail: str) -> Outcome:
         """Put down that a recipient is not mailed, and why."""
@@ -146,7 +180,7 @@ class Courier:
                     f"{UNANSWERED} messages in a row got no answer from the mail service ({type(error).__name__}). "
                     "They are in doubt and are not sent again."
                 ) from error
-            return Outcome(claim.user_id, "in_doubt", type(error).__name__)
+            return Outcome(claim.user_id, "in_doubt", type(error).__name__, at=claim.claimed_at)
         self._unanswered = 0
         return self._record(claim, "sent", message_id=message_id)
 
@@ -167,4 +201,7 @@ class Courier:
 
 def outcome_of(entry: Delivery) -> Outcome:
     """What an entry that stands in the ledger says."""
-    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), entry.detail)
+    detail = "" if entry.state == "delivered" else entry.detail  # which says when
+    if (entry.state, entry.detail) == ("suppressed", HELD_OUT):
+        return Outcome(entry.user_id, "held_out", at=entry.claimed_at)
+    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), detail, at=entry.claimed_at)

@@ -2,18 +2,18 @@
 
 from functools import lru_cache
 
-from shortlist.contracts.lists import Reason
+from shortlist.contracts.lists import Reason, Wording
 from shortlist.mail.text import line
-from shortlist.mail.words import language_of, words
+from shortlist.mail.words import Reasons, language_of, words
 
 
 @lru_cache(maxsize=65_536)
-def phrase(reason: Reason, locale: str = "en") -> str:
+def phrase(reason: Reason, locale: str = "en", wording: Wording = "purchases") -> str:
     """Why an item is on the list: `Goes with Coffee beans, which you bought`.
 
     The name of a segment is not said: "popular in income group 35-49" tells people what they are taken for.
     """
-    said = words(language_of(locale)).reasons
+    said: Reasons = getattr(words(language_of(locale)).reasons, wording)
     subject = line(reason.subject, 80)
     if reason.kind == "bought_with" and subject:
         return said.bought_with.format(subject=subject)

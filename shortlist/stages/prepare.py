@@ -1,5 +1,6 @@
 """Prepare: the shop's tables in; the dataset, the recipients and the rejected rows of the run out (Batch: pyarrow)."""
 
+import hashlib
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,15 +13,21 @@ import numpy as np
 
 from shortlist.campaigns import FoundCampaign, load_campaign
 from shortlist.config import Campaign
+from shortlist.contracts.arrays import Withheld
 from shortlist.contracts.keys import INPUT_TABLES, RunKeys, input_prefix
 from shortlist.contracts.manifests import Manifest, Output
 from shortlist.contracts.payloads import Run, StageRequest
-from shortlist.contracts.records import RunRecord
+from shortlist.contracts.records import Response, RunRecord
 from shortlist.contracts.summaries import PrepareSummary, RejectReason
 from shortlist.dataset.build import Built, build
 from shortlist.dataset.intake import Intake, take_in
 from shortlist.dataset.recipients import Audience, audience, recipient_parts
-from shortlist.ports import Clock, ObjectStore, Progress, RunsTable, StoredObject
+from shortlist.dataset.withheld import NamedPairs, withhold
+from shortlist.errors import MissingObjectError
+from shortlist.ports import Clock, ObjectStore, Progress, Responses, RunsTable, StoredObject
+from shortlist.responses import of_people
+from shortlist.stages.attribution import MAILINGS, attribute
+from shortlist.stages.mailings import Mailed, mailings_before, shown
 from shortlist.stages.pin import pin
 from shortlist.stages.resume import Work, run_once
 
@@ -32,13 +39,15 @@ def prepare(
     clock: Clock,
     shipped_campaigns: Path,
     runs: RunsTable | None = None,
+    responses: Responses | None = None,
     progress: Progress = lambda event, figures: None,
 ) -> tuple[Manifest, bool]:
     """Leave `dataset/`, `recipients/`, `rejected/` and the resolved campaign in the run.
 
     Args:
         shipped_campaigns: folder of the campaign files that were deployed.
-        runs: where the run is noted as running; None: nowhere.
+        runs: where the run is noted as running, and earlier mailings are found; None: nowhere.
+        responses: to earlier mailings; None: there are none.
 
     Raises:
         DatasetError: the input cannot be used; names the file, the line and the cure.
@@ -50,15 +59,22 @@ def prepare(
     found = load_campaign(run.campaign, store=store, shipped=shipped_campaigns)
     store.write(RunKeys(run.run_id).campaign, msgspec.json.encode(found.campaign))
     objects = {table: _objects(table, found.campaign, store) for table in INPUT_TABLES}
+    said = _pinned_responses(run, responses, store=store)
+    most = found.campaign.rules.rest_mailed_runs
+    mailings = mailings_before(run, most, runs=runs, store=store) if runs is not None else []
     inputs = {
         "campaign": msgspec.to_builtins(found.campaign),
         "objects": msgspec.to_builtins(objects),
         "as_of": run.as_of,
+        "responses": hashlib.sha256(said).hexdigest(),
+        "mailings": mailings,
     }
 
     def work() -> Work:
         with tempfile.TemporaryDirectory() as folder:
-            return _Preparation(run, found, objects, Path(folder), store, progress).work()
+            preparation = _Preparation(run, found, objects, said, Path(folder), store, progress)
+            earlier = mailings_before(run, MAILINGS, runs=runs, store=store) if runs is not None else []
+            return preparation.work(NamedPairs.of(shown(mailings, store=store)), earlier)
 
     return run_once("Prepare", run, inputs, work, store=store, clock=clock)
 
@@ -71,35 +87,62 @@ class _Preparation:
         run: Run,
         found: FoundCampaign,
         objects: Mapping[str, Sequence[StoredObject]],
+        said: bytes,
         folder: Path,
         store: ObjectStore,
         progress: Progress,
     ) -> None:
+        self._run = run
         self._keys = RunKeys(run.run_id)
         self._as_of = int(datetime.fromisoformat(run.as_of).timestamp())
         self._found = found
         self._campaign = found.campaign
         self._objects = objects
+        self._responses = list(of_people(msgspec.json.Decoder(Response).decode_lines(said)))
         self._folder = folder
         self._store = store
         self._progress = progress
         self._outputs: dict[str, Output] = {}
 
-    def work(self) -> Work:
+    def work(self, rested: NamedPairs, earlier: Sequence[Mailed]) -> Work:
+        """Args: `rested`, what recent mailings showed to whom; `earlier`, mailings of which purchases tell."""
         with self._timed("input_downloaded"):
             files = {table: self._downloaded(table) for table in INPUT_TABLES}
         with self._timed("input_read"):
             intake = take_in(files, self._campaign.input, self._as_of, self._progress)
         reasons = self._write_rejected(intake)
         with self._timed("dataset_built"):
-            built = build(intake.purchases, intake.items, intake.users, self._campaign.evaluation)
+            built = build(
+                intake.purchases,
+                intake.items,
+                intake.users,
+                self._campaign.evaluation,
+                offers=intake.offers,
+                responses=self._responses,
+                as_of=self._as_of,
+            )
+            withheld = _withheld(intake, built, rested)
+        with self._timed("mailings_attributed"):
+            self._attribute(built, earlier)
         with self._timed("recipients_chosen"):
             addressed = audience(built.users)
         with self._timed("dataset_written"):
             for name, body in built.dataset.files():
                 self._write(self._keys.dataset(name), body)
+            self._write(self._keys.dataset("withheld.npz"), withheld.to_bytes())
             self._write_recipients(addressed, len(built.dataset.user_ids))
-        return Work(self._outputs, self._summary(intake, reasons, built, addressed))
+        withheld_counts = {
+            "blocks": sum(map(len, intake.blocks.values())),
+            "rested": len(rested),
+            "withheld": len(withheld.item_rows),
+        }
+        return Work(self._outputs, self._summary(intake, reasons, built, addressed) | withheld_counts)
+
+    def _attribute(self, built: Built, earlier: Sequence[Mailed]) -> None:
+        """Leave what came of the campaign's earlier mailings."""
+        days = self._campaign.mail.attribution_days if self._campaign.mail else 0.0
+        found = attribute(self._run, days, built, self._responses, earlier, store=self._store) if days else []
+        self._write(self._keys.attribution, msgspec.json.encode(found))
 
     def _downloaded(self, table: str) -> list[tuple[Path, str]]:
         files = [(self._folder / table / str(number), entry.key) for number, entry in enumerate(self._objects[table])]
@@ -160,6 +203,7 @@ class _Preparation:
             "superseded_items": intake.items.superseded,
             "superseded_users": intake.users.superseded,
             "ignored": intake.purchases.ignored,
+            "responses": len(dataset.responses),
             "held_out": int(np.count_nonzero(dataset.interactions.held_out)),
             "split": built.split,
             "user_features": len(dataset.user_features.names),
@@ -174,10 +218,32 @@ class _Preparation:
         self._progress(event, {"seconds": round(time.perf_counter() - started, 3)})
 
 
+def _withheld(intake: Intake, built: Built, rested: NamedPairs) -> Withheld:
+    catalogue = built.dataset.catalogue
+    return withhold(
+        (intake.blocks["item_id"], rested),
+        ((intake.blocks["category"], catalogue.category), (intake.blocks["brand"], catalogue.brand)),
+        built.dataset.responses,
+        built.users.ids,
+        built.items.ids,
+    )
+
+
 def _objects(table: str, campaign: Campaign, store: ObjectStore) -> list[StoredObject]:
     """The files of a table in the order of their keys, without folders and what tools leave (`_SUCCESS`, `.crc`)."""
     prefix = input_prefix(campaign.input.prefix, table)
     return [entry for entry in store.list(prefix) if not _name(entry.key).startswith(("_", ".")) and _name(entry.key)]
+
+
+def _pinned_responses(run: Run, responses: Responses | None, *, store: ObjectStore) -> bytes:
+    """Lines of the responses that stood when the run first asked: later ones are for the next run."""
+    key = RunKeys(run.run_id).responses
+    try:
+        return store.read(key)
+    except MissingObjectError:
+        found = sorted(responses.all() if responses else (), key=msgspec.structs.astuple)
+        store.write_if_absent(key, msgspec.json.Encoder().encode_lines(found))
+        return store.read(key)
 
 
 def _name(key: str) -> str:

@@ -76,3 +76,14 @@ def test_every_kind_of_value_comes_back_as_it_went_in(aws: EmbeddedAws, table: s
         del item[name]
     assert found == item
     assert aws.client("dynamodb").scan(TableName=table)["Items"][0]["list"] == item["list"]
+
+
+def test_values_of_every_kind_come_back_as_they_went_in(aws: EmbeddedAws, table: str) -> None:
+    scalars = {"s": {"S": "é"}, "n": {"N": "1.5"}, "b": {"B": b"\x00\xff"}, "t": {"BOOL": True}, "z": {"NULL": True}}
+    sets = {"ss": {"SS": ["a"]}, "ns": {"NS": ["1"]}, "bs": {"BS": [b"\x01"]}}
+    nested = {"l": {"L": [{"M": scalars}, {"L": []}]}, "m": {"M": {"inner": {"M": {}}, **sets}}}
+    item = {"id": {"S": "1"}, **scalars, **sets, **nested}
+
+    aws.client("dynamodb").put_item(TableName=table, Item=item)
+
+    assert aws.client("dynamodb").get_item(TableName=table, Key={"id": {"S": "1"}})["Item"] == item

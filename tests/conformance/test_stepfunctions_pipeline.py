@@ -2,9 +2,11 @@
 
 import json
 import re
+import time
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
 from tests.conformance.kit import archive
 from tests.conformance.machines import Jobs, Machines
@@ -19,7 +21,11 @@ def handler(event, context):
     bucket.put_object(Bucket="shop", Key=place, Body=json.dumps(event))
     if name == os.environ.get("FAILING"):
         raise type("DatasetError", (Exception,), {})("shard is torn")
-    return {"publish": event["run"]["campaign"] != "worse"}
+    campaign, rounds = event["run"]["campaign"], event.get("round", 0)
+    step = "ask" if campaign == "asked" else "send"
+    if rounds:
+        step = "wait" if campaign == "in-rounds" and rounds < 3 else "done"
+    return {"publish": campaign != "worse", "step": step, "round": rounds + (step != "done"), "wait_s": 1}
 """
 
 
@@ -98,6 +104,16 @@ def failing(aws):
         aws.client("lambda").update_function_configuration(FunctionName=name, Environment={"Variables": {}})
 
 
+def wait_for(look, seconds=60):
+    """What `look` sees as soon as it sees anything."""
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        if seen := look():
+            return seen
+        time.sleep(0.05)
+    raise TimeoutError(f"nothing was seen in {seconds} s")
+
+
 def test_a_run_goes_through_every_stage_and_each_shard(machines, start, calls):
     execution = start(campaign="weekly-picks", run_id="r1")
 
@@ -125,6 +141,45 @@ def test_a_run_asked_not_to_send_sends_nothing(machines, start, calls):
     assert ended["status"] == "SUCCEEDED"
     assert len(calls("PublishFunction")) == 1
     assert calls("SendEmailsFunction") == []
+
+
+def test_a_mailing_goes_on_in_rounds_and_no_function_runs_between_them(machines, start, calls):
+    execution = start(campaign="in-rounds", run_id="r4")
+
+    ended = machines.ended(execution, seconds=60)
+
+    assert ended["status"] == "SUCCEEDED"
+    assert sorted(call["round"] for call in calls("PlanMailingFunction")) == [0, 1, 2, 3]
+    assert len(calls("SendEmailsFunction")) == 3
+    assert len(calls("ReportFunction")) == 1
+    waits = [event["type"] for event in machines.history(execution) if event["type"].startswith("WaitState")]
+    assert waits == ["WaitStateEntered", "WaitStateExited"] * 2
+
+
+@pytest.mark.parametrize(("approved", "mailed"), [(True, 1), (False, 0)])
+def test_a_run_stops_before_its_mailing_until_the_team_has_answered(machines, start, calls, approved, mailed):
+    execution = start(campaign="asked", run_id=f"asked-{approved}")
+    (asked,) = wait_for(lambda: calls("RequestApprovalFunction"))
+    before = calls("SendEmailsFunction")
+
+    machines.client.send_task_success(taskToken=asked["token"], output=json.dumps({"approved": approved}))
+
+    assert machines.ended(execution, seconds=60)["status"] == "SUCCEEDED"
+    assert before == []
+    assert len(calls("SendEmailsFunction")) == mailed
+    assert len(calls("ReportFunction")) == 1
+
+
+def test_a_token_is_answered_once(machines, start, calls):
+    execution = start(campaign="asked", run_id="asked-twice")
+    (asked,) = wait_for(lambda: calls("RequestApprovalFunction"))
+    machines.client.send_task_success(taskToken=asked["token"], output='{"approved": true}')
+    machines.ended(execution, seconds=60)
+
+    for token in (asked["token"], "forged"):
+        with pytest.raises(ClientError) as refused:
+            machines.client.send_task_success(taskToken=token, output='{"approved": true}')
+        assert refused.value.response["Error"]["Code"] in ("TaskTimedOut", "InvalidToken")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,14 @@ from msgspec.structs import replace
 
 from shortlist.aws.ledger import DynamoLedger
 from shortlist.aws.suppressions import DynamoSuppressions
-from shortlist.contracts.records import DELIVERIES_KEY, SUPPRESSIONS_KEY, Delivery, DeliveryState, MailingState
+from shortlist.contracts.records import (
+    DELIVERIES_KEY,
+    SUPPRESSIONS_KEY,
+    Delivery,
+    DeliveryState,
+    MailingState,
+    Standing,
+)
 from shortlist.ports import Ledger, Suppressions
 from tests.fakes import MemoryLedger, MemorySuppressions
 
@@ -154,20 +161,27 @@ def test_a_late_record_does_not_undo_an_event(ledger: Ledger) -> None:
 
 
 def test_an_event_about_an_unknown_message_changes_nothing(ledger: Ledger) -> None:
-    assert ledger.settle(RUN, "nobody", "delivered", "") is False
+    assert ledger.settle(RUN, "nobody", "delivered", "") is None
     assert list(ledger.entries(RUN)) == []
 
 
-def test_events_are_counted_by_the_worst_that_is_known_of_each_message(ledger: Ledger) -> None:
-    for user_id in ("ann", "bob", "cyd"):
-        ledger.claim(claimed(user_id), address_hash=user_id, since=NOON)
-    for user_id, state in [("ann", "sent"), ("ann", "delivered"), ("ann", "delivered"), ("bob", "delivered"),
-                           ("bob", "complained"), ("cyd", "bounced"), ("nobody", "bounced")]:  # fmt: skip
-        ledger.settle(RUN, user_id, state, "")
+def test_an_event_tells_what_was_known_before(ledger: Ledger) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+
+    assert [ledger.settle(RUN, "ann", state, "") for state in ("sent", "delivered", "delivered")] == [
+        "claimed",
+        "sent",
+        None,
+    ]
+
+
+def test_counts_add_up(ledger: Ledger) -> None:
+    ledger.count(RUN, {"delivered": 3, "claimed": -3}, NOON)
+    ledger.count(RUN, {"delivered": -1, "bounced": 1}, NOON)
 
     state = ledger.mailing_state("weekly-picks", RUN)
 
-    assert state == MailingState(order="go", delivered=1, bounced=1, complained=1)
+    assert state == MailingState(order="go", delivered=2, bounced=1)
     assert ledger.mailing_state("weekly-picks", "weekly-picks#r2") == MailingState()
 
 
@@ -196,22 +210,51 @@ def test_more_users_than_one_read_holds_are_found(ledger: Ledger) -> None:
     assert sorted(ledger.find(RUN, users)) == sorted(users[::2])
 
 
+def test_a_user_is_forgotten_in_every_run_and_others_are_not(ledger: Ledger) -> None:
+    other = "weekly-picks#r2"
+    for user_id, run in (("ann", RUN), ("ann", other), ("bo", RUN)):
+        ledger.claim(claimed(user_id, run=run), address_hash=f"{user_id}{run}", since=NOON)
+
+    forgotten = ledger.forget("ann", [RUN, other, "weekly-picks#r3"], [f"ann{RUN}"])
+
+    assert forgotten == 2
+    assert ledger.find(RUN, ["ann", "bo"]).keys() == {"bo"}
+    assert ledger.find(other, ["ann"]) == {}
+    assert ledger.claim(claimed("cy"), address_hash=f"ann{RUN}", since=NOON) is None
+
+
+def test_erasing_leaves_the_cause_alone(suppressions: Suppressions) -> None:
+    suppressions.prefer("a", less_often=True, paused_until=LATER, at=NOON)
+    suppressions.add("b", "bounced", NOON)
+    suppressions.add_soft_bounce("a", "e1", NOON)
+
+    for known_by in ("a", "b", "c"):
+        suppressions.erase(known_by, LATER)
+
+    assert suppressions.standing(["a", "b", "c"]) == {
+        "a": Standing(cause="erased"),
+        "b": Standing(cause="bounced"),
+        "c": Standing(cause="erased"),
+    }
+    assert suppressions.add_soft_bounce("a", "e2", LATER) == 1
+
+
 def test_the_first_cause_of_a_suppression_stays(suppressions: Suppressions) -> None:
     suppressions.add("a", "unsubscribed", NOON)
     suppressions.add("a", "bounced", LATER)
 
-    assert suppressions.suppressed(["a", "b", "a"]) == {"a": "unsubscribed"}
+    assert suppressions.standing(["a", "b", "a"]) == {"a": Standing(cause="unsubscribed")}
 
 
 def test_no_addresses_are_no_question(suppressions: Suppressions) -> None:
-    assert suppressions.suppressed([]) == {}
+    assert suppressions.standing([]) == {}
 
 
 def test_soft_bounces_are_counted_once_each_and_suppress_nobody(suppressions: Suppressions) -> None:
     counts = [suppressions.add_soft_bounce("a", event, NOON) for event in ("e1", "e2", "e2")]
 
     assert counts == [1, 2, 2]
-    assert suppressions.suppressed(["a"]) == {}
+    assert suppressions.standing(["a"]) == {}
 
 
 def test_a_suppression_outlives_the_soft_bounces_before_it(suppressions: Suppressions) -> None:
@@ -219,16 +262,36 @@ def test_a_suppression_outlives_the_soft_bounces_before_it(suppressions: Suppres
 
     suppressions.add("a", "bounced", LATER)
 
-    assert suppressions.suppressed(["a"]) == {"a": "bounced"}
+    assert suppressions.standing(["a"]) == {"a": Standing(cause="bounced")}
 
 
-def test_a_suppressed_address_never_expires(dynamodb) -> None:
+def test_what_a_recipient_prefers_is_known_and_replaces_what_they_preferred_before(suppressions: Suppressions) -> None:
+    noted = suppressions.prefer("a", less_often=True, paused_until="", at=NOON)
+    before = suppressions.standing(["a"])
+    suppressions.prefer("a", less_often=False, paused_until=LATER, at=LATER)
+
+    assert noted
+    assert before == {"a": Standing(less_often=True)}
+    assert suppressions.standing(["a"]) == {"a": Standing(paused_until=LATER)}
+
+
+def test_a_preference_lifts_no_suppression_and_a_suppression_ends_every_preference(suppressions: Suppressions) -> None:
+    suppressions.prefer("a", less_often=True, paused_until="", at=NOON)
+    suppressions.add("a", "unsubscribed", NOON)
+
+    noted = suppressions.prefer("a", less_often=False, paused_until="", at=LATER)
+
+    assert not noted
+    assert suppressions.standing(["a"])["a"].cause == "unsubscribed"
+
+
+def test_counts_of_soft_bounces_expire_and_what_a_recipient_said_never_does(dynamodb) -> None:
     suppressions = DynamoSuppressions(dynamodb, "suppressions")
+    suppressions.prefer("a", less_often=True, paused_until="", at=NOON)
     suppressions.add_soft_bounce("a", "e1", NOON)
-    counting = dynamodb.get_item(TableName="suppressions", Key={"address_hash": {"S": "a"}})["Item"]
+    suppressions.add("b", "bounced", LATER)
 
-    suppressions.add("a", "bounced", LATER)
+    items = {item["address_hash"]["S"]: item for item in dynamodb.scan(TableName="suppressions")["Items"]}
 
-    suppressed = dynamodb.get_item(TableName="suppressions", Key={"address_hash": {"S": "a"}})["Item"]
-    assert "expires_at" in counting
-    assert "expires_at" not in suppressed
+    assert {key for key, item in items.items() if "expires_at" in item} == {"soft#a"}
+    assert set(items) == {"a", "b", "soft#a"}

@@ -164,7 +164,7 @@ def test_rank_reads_the_run_and_writes_lists(
     [
         ("ses:SendEmail", {"SendEmails"}),
         ("secretsmanager:GetSecretValue", {"SendEmails", "Unsubscribe"}),
-        ("sns:Publish", {"HoldBack", "Report", "NotifyFailure"}),
+        ("sns:Publish", {"HoldBack", "RequestApproval", "Report", "NotifyFailure"}),
         ("sqs:ReceiveMessage", {"MailEvents"}),
     ],
 )

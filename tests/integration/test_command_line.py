@@ -66,6 +66,7 @@ RESOURCES = {
     "runs_table": table(RUNS_KEY),
     "deliveries_table": table(("campaign_run", "user_id")),
     "suppressions_table": table(("address_hash",)),
+    "responses_table": table(("user_id", "response")),
     "topic_arn": {"Type": "AWS::SNS::Topic"},
     "role": {
         "Type": "AWS::IAM::Role",

@@ -1,5 +1,7 @@
 """The inner-product rows against the factorization machine's own formula, written as its double loop."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,24 +9,8 @@ from hypothesis import strategies as st
 
 from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.sparse import SparseRows
-from shortlist.latent import item_latent, item_prior, user_latent, user_offset, user_prior
-
-
-def double_loop(model: FactorModel, user: tuple[int, dict[int, float]], item: tuple[int, dict[int, float]]) -> float:
-    """y(x) = b + w·x + Σ_{f<g} <v_f, v_g> x_f x_g over the pair's active features; an id of −1 is nobody."""
-    active: list[tuple[float, np.ndarray, float]] = []
-    for side, (row, features) in ((model.users, user), (model.items, item)):
-        if row >= 0:
-            active.append((float(side.weights[row]), side.factors[row].astype(float), 1.0))
-        active += [
-            (float(side.feature_weights[f]), side.feature_factors[f].astype(float), x) for f, x in features.items()
-        ]
-    y = model.bias
-    for f, (w, v, x) in enumerate(active):
-        y += w * x
-        for _, v2, x2 in active[f + 1 :]:
-            y += float(v @ v2) * x * x2
-    return y
+from shortlist.latent import in_context, item_latent, item_prior, pair_scores, user_latent, user_offset, user_prior
+from tests.double_loop import double_loop
 
 
 def rows_of(features: list[dict[int, float]], width: int) -> SparseRows:
@@ -68,6 +54,43 @@ def test_an_inner_product_is_the_whole_machine(drawn):
         for u, uf in enumerate(user_features)
     ]
     np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(machines(), st.data())
+def test_the_moment_joins_the_users_part_and_the_score_stays_the_whole_machine(drawn, data):
+    model, user_features, item_features = drawn
+    width = data.draw(st.integers(1, 4))
+    rng = np.random.default_rng(width)
+    moment_side = Side.zeros(0, width, model.n_factors)
+    moment_side.feature_factors[:] = rng.standard_normal(moment_side.feature_factors.shape)
+    moment_side.feature_weights[:] = rng.standard_normal(width)
+    model = replace(model, context=moment_side)
+    pairs = [(u, i) for u in range(len(user_features)) for i in range(len(item_features))]
+    values = st.floats(-2, 2, width=32)
+    moments = [data.draw(st.dictionaries(st.integers(0, width - 1), values)) for _ in pairs]
+    users = rows_of(user_features, len(model.users.feature_weights))
+    items = rows_of(item_features, len(model.items.feature_weights))
+    u, i = np.array(pairs).T
+
+    a_u, c_u = user_latent(model, users), user_offset(model, users)
+    scores = pair_scores(model, a_u, c_u, item_latent(model, items), u, i, rows_of(moments, width))
+
+    expected = [
+        double_loop(model, (a, user_features[a]), (b, item_features[b]), moment)
+        for (a, b), moment in zip(pairs, moments, strict=True)
+    ]
+    np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_model_without_context_is_not_moved_by_one():
+    model = FactorModel(0.5, Side.zeros(2, 0, 3), Side.zeros(1, 0, 3), {})
+    users, offset = user_latent(model), user_offset(model)
+
+    moved, also = in_context(model, users, offset, rows_of([{0: 1.0}, {}], 1))
+
+    np.testing.assert_array_equal(moved, users)
+    np.testing.assert_array_equal(also, offset)
 
 
 @settings(max_examples=30, deadline=None)

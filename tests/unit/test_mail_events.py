@@ -5,19 +5,19 @@ from typing import Any
 
 import pytest
 
-from shortlist.contracts.records import Delivery, DeliveryState
+from shortlist.contracts.records import Delivery, DeliveryState, MailingState
 from shortlist.errors import ContractError
 from shortlist.mail.address import address_hash
-from shortlist.mail.events import apply_event
+from shortlist.mail.events import Applied, apply_events
 from shortlist.mail.tags import tags
-from tests.fakes import MemoryLedger, MemorySuppressions
+from tests.fakes import FixedClock, MemoryLedger, MemoryResponses, MemorySuppressions
 
 ADDRESS = "ann@example.com"
 RUN = "weekly-picks#r1"
 
 
-def event(kind: str, **details: Any) -> str:
-    tagged = {name: [value] for name, value in tags("weekly-picks", "r1", "Ann #1").items()}
+def event(kind: str, user_id: str = "Ann #1", **details: Any) -> str:
+    tagged = {name: [value] for name, value in tags("weekly-picks", "r1", user_id).items()}
     mail = {"messageId": "m1", "destination": [ADDRESS], "tags": tagged | {"ses:source-ip": ["192.0.2.1"]}}
     return json.dumps({"eventType": kind, "mail": mail, **details})
 
@@ -50,14 +50,24 @@ class Inbox:
     """The ledger with one claimed message, and the suppression list."""
 
     def __init__(self) -> None:
-        self.ledger, self.suppressions = MemoryLedger(), MemorySuppressions()
-        claim = Delivery(
-            campaign_run=RUN, user_id="Ann #1", state="claimed", claimed_at="2026-01-05T06:00:00Z", claimed_by="gone/1"
-        )
-        self.ledger.claim(claim, address_hash=address_hash(ADDRESS), since="")
+        self.ledger, self.suppressions, self.responses = MemoryLedger(), MemorySuppressions(), MemoryResponses()
+        self.claim("Ann #1")
 
-    def take(self, raw: str) -> str:
-        return apply_event(raw, ledger=self.ledger, suppressions=self.suppressions)
+    def claim(self, user_id: str) -> None:
+        claim = Delivery(
+            campaign_run=RUN, user_id=user_id, state="claimed", claimed_at="2026-01-05T06:00:00Z", claimed_by="gone/1"
+        )
+        self.ledger.claim(claim, address_hash=address_hash(f"{user_id.split()[0]}@example.com"), since="")
+
+    def take(self, *raw: str) -> Applied:
+        batch = ((str(number), one) for number, one in enumerate(raw))
+        return apply_events(
+            batch,
+            ledger=self.ledger,
+            suppressions=self.suppressions,
+            responses=self.responses,
+            clock=FixedClock(),
+        )
 
     @property
     def cause(self) -> str:
@@ -108,7 +118,7 @@ def test_a_complaint_suppresses_at_once() -> None:
 def test_not_spam_is_no_complaint() -> None:
     inbox = Inbox()
 
-    assert inbox.take(complaint("not-spam")) == "ignored"
+    assert inbox.take(complaint("not-spam")).effects == {"ignored": 1}
     assert (inbox.cause, inbox.state) == ("", "claimed")
 
 
@@ -133,7 +143,7 @@ def test_no_address_comes_into_the_ledger() -> None:
 def test_other_events_change_nothing(kind: str) -> None:
     inbox = Inbox()
 
-    assert inbox.take(event(kind)) == "ignored"
+    assert inbox.take(event(kind)).effects == {"ignored": 1}
     assert inbox.state == "claimed"
 
 
@@ -147,9 +157,89 @@ def test_an_event_of_a_message_without_our_tags_still_suppresses() -> None:
     assert (inbox.cause, inbox.state) == ("bounced", "claimed")
 
 
+def test_messages_are_counted_by_the_worst_that_is_known_of_each() -> None:
+    inbox = Inbox()
+    for user_id in ("bob", "cyd"):
+        inbox.claim(user_id)
+
+    inbox.take(event("Send"), event("Delivery"), event("Delivery"), event("Delivery", user_id="bob"))
+    inbox.take(complaint("abuse"), event("Send", user_id="cyd"), event("Delivery", user_id="nobody"))
+
+    assert inbox.ledger.mailing_state("weekly-picks", RUN) == MailingState(delivered=1, complained=1)
+    assert +inbox.ledger.events[RUN] == {"delivered": 1, "complained": 1, "sent": 1}
+
+
 @pytest.mark.parametrize("raw", ["", "Successfully validated SNS topic", "[]", '{"eventType": "Bounce"}'])
-def test_what_is_no_event_is_an_error(raw: str) -> None:
+def test_what_is_no_event_fails_alone(raw: str) -> None:
     inbox = Inbox()
 
-    with pytest.raises(ContractError, match="not an event"):
-        inbox.take(raw)
+    applied = inbox.take(raw, event("Delivery"))
+
+    assert [*applied.failed] == ["0"]
+    assert isinstance(applied.failed["0"], ContractError)
+    assert inbox.state == "delivered"
+
+
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
+LINK = (
+    "https://shop.example.com/tea?utm_source=shortlist&utm_medium=email&utm_campaign=weekly-picks&utm_content=tea%201"
+)
+
+
+def engaged(kind: str, at: str, link: str = LINK, user_agent: str = PHONE) -> str:
+    details = {"timestamp": at, "userAgent": user_agent, "ipAddress": "192.0.2.1"}
+    return event(kind, **{kind.lower(): details | ({"link": link} if kind == "Click" else {})})
+
+
+def delivery(at: str) -> str:
+    return event("Delivery", delivery={"timestamp": at})
+
+
+def test_an_open_and_a_click_become_responses_of_the_user_to_the_item() -> None:
+    inbox = Inbox()
+
+    inbox.take(delivery("2026-01-05T06:00:00.000Z"), engaged("Open", "2026-01-05T08:00:00.000Z"))
+    inbox.take(*[engaged("Click", "2026-01-05T08:00:30.500Z")] * 2)
+
+    opened, clicked = inbox.responses.all()
+    assert (opened.kind, opened.item_id, opened.user_id) == ("opened", "", "Ann #1")
+    assert (clicked.kind, clicked.item_id, clicked.run_id) == ("clicked", "tea 1", "r1")
+    assert clicked.times == ("2026-01-05T08:00:30.500+00:00",)
+    assert inbox.state == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("at", "user_agent", "kind"),
+    [
+        ("2026-01-05T07:00:03.000Z", PHONE, "scanned"),
+        ("2026-01-05T07:00:30.000Z", PHONE, "clicked"),
+        ("2026-01-05T09:00:00.000Z", "Mozilla/5.0 (compatible; Barracuda Sentinel)", "scanned"),
+    ],
+)
+def test_haste_counts_from_the_delivery_however_late_it_was(at: str, user_agent: str, kind: str) -> None:
+    inbox = Inbox()
+    inbox.take(delivery("2026-01-05T07:00:00.000Z"))
+
+    inbox.take(engaged("Click", at, user_agent=user_agent))
+
+    assert [one.kind for one in inbox.responses.all()] == [kind]
+
+
+def test_a_click_on_another_link_and_on_the_shops_own_tags_is_a_click_on_no_item() -> None:
+    inbox = Inbox()
+
+    inbox.take(engaged("Click", "2026-01-05T08:00:00.000Z", "https://shop.example.com/?utm_source=x&utm_content=y"))
+    inbox.take(engaged("Click", "2026-01-05T08:00:00.000Z", "https://[bad"))
+
+    (found,) = inbox.responses.all()
+    assert (found.kind, found.item_id) == ("clicked", "")
+
+
+def test_a_click_on_a_message_that_is_not_ours_is_ignored() -> None:
+    inbox = Inbox()
+    raw = json.loads(engaged("Click", "2026-01-05T08:00:00.000Z"))
+    raw["mail"]["tags"] = {}
+
+    applied = inbox.take(json.dumps(raw))
+
+    assert (applied.effects["ignored"], applied.failed, list(inbox.responses.all())) == (1, {}, [])

@@ -196,6 +196,20 @@ def test_every_reason_has_a_phrase_in_every_language(reason: Reason, english: st
 
 
 @pytest.mark.parametrize("language", sorted(languages()))
+def test_where_nothing_is_bought_no_reason_speaks_of_buying(language: str) -> None:
+    kinds = (
+        Reason("bought_with", "Alien"),
+        Reason("bought_before", "2"),
+        Reason("popular"),
+        Reason("popular", "age 65+"),
+    )
+
+    told = " ".join(phrase(reason, language, "choices") for reason in kinds).lower()
+
+    assert [word for word in ("bought", "customer", "kauf", "kunde") if word in told] == []
+
+
+@pytest.mark.parametrize("language", sorted(languages()))
 def test_every_language_has_every_word_and_the_same_places_to_fill(language: str) -> None:
     def places(value: object) -> object:
         if isinstance(value, str):

@@ -15,11 +15,12 @@ import yaml
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import Run, StageRequest
+from shortlist.contracts.records import Response
 from shortlist.contracts.summaries import PrepareSummary
 from shortlist.dataset.dataset import Dataset
 from shortlist.errors import ContractError, DatasetError
 from shortlist.stages.prepare import prepare
-from tests.fakes import FixedClock, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryResponses, MemoryRunsTable, MemoryStore
 
 KEYS = RunKeys("run-1")
 RUN = Run(run_id="run-1", campaign="test", as_of="2026-01-05T06:00:00.250Z")
@@ -49,6 +50,7 @@ class Shop:
     def __init__(self, campaign: dict | None = None, **tables: object) -> None:
         self.store = MemoryStore()
         self.runs = MemoryRunsTable()
+        self.responses = MemoryResponses()
         self.events: list[str] = []
         self.configure(campaign or {})
         for table, content in tables.items():
@@ -69,6 +71,7 @@ class Shop:
             clock=FixedClock(),
             shipped_campaigns=Path("nowhere"),
             runs=self.runs,
+            responses=self.responses,
             progress=lambda event, figures: self.events.append(event),
         )
         return manifest
@@ -538,6 +541,30 @@ def test_preparing_again_after_a_change_leaves_no_trace_of_before():
     assert manifest.summary["mailable"] == 0
     assert list(shop.store.list(KEYS.recipient_shards)) == []
     assert not shop.store.exists(KEYS.rejected("users"))
+
+
+def test_responses_to_earlier_messages_are_fixed_by_the_first_execution():
+    shop = Shop(interactions=INTERACTIONS, items=ITEMS, users=USERS)
+    no_more_milk = Response(
+        user_id="ada",
+        item_id="milk",
+        kind="not_interested",
+        campaign="films",
+        run_id="r0",
+        times=("2026-01-02T00:00:00.000+00:00",),
+    )
+    shop.responses.note(no_more_milk)
+    shop.prepare()
+    shop.responses.note(msgspec.structs.replace(no_more_milk, item_id="salt"))
+
+    manifest = shop.prepare()
+
+    said = shop.dataset.responses
+    assert shop.skipped
+    assert manifest.summary["responses"] == 1
+    assert [(int(u), int(i), int(k)) for u, i, k in zip(said.user_row, said.item_row, said.kind, strict=True)] == [
+        (0, 1, 0)
+    ]
 
 
 def test_the_run_is_noted_as_running_and_keeps_what_was_reported():

@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
@@ -12,14 +13,13 @@ from shortlist.contracts.records import Delivery, MailingState
 from shortlist.errors import (
     ContractError,
     DailyQuotaError,
-    MailingPausedError,
     MailingStoppedError,
     OutOfTimeError,
     TransientError,
 )
 from shortlist.mail.address import address_hash
 from shortlist.ports import OutgoingMessage, SendQuota
-from tests.fakes import MemoryLedger, MemoryTransport
+from tests.fakes import FixedClock, MemoryLedger, MemoryTransport
 from tests.mailing import (
     CAMPAIGN,
     MAIL,
@@ -46,6 +46,17 @@ def test_every_recipient_gets_one_message_and_is_accounted_for() -> None:
     assert manifest.summary["sent"] == manifest.summary["recipients"] == 7
     assert set(mailing.outcomes().values()) == {"sent"}
     assert {entry.state for entry in mailing.ledger.entries("weekly-picks#r1")} == {"sent"}
+
+
+def test_an_outcome_says_which_items_a_sent_message_showed() -> None:
+    mailing = Mailing(people(2))
+    mailing.suppressions.add(address_hash("user1@example.com"), "bounced", "2026-01-01T00:00:00Z")
+
+    mailing.send()
+
+    sent, suppressed = mailing.outcome_lines()
+    assert sent["items"] == ["item-0", "item-1", "item-2"]
+    assert "items" not in suppressed
 
 
 def test_the_first_list_of_the_campaign_is_mailed_as_far_as_the_message_shows_it() -> None:
@@ -239,7 +250,7 @@ class Closed(MemoryTransport):
         return super().send(message)
 
 
-@pytest.mark.parametrize("error", [TransientError("slow down"), DailyQuotaError("tomorrow"), ContractError("sender")])
+@pytest.mark.parametrize("error", [TransientError("slow down"), ContractError("sender")])
 def test_what_was_certainly_not_taken_is_sent_later(error: Exception) -> None:
     transport = Closed(error)
     mailing = Mailing(people(3), transport=transport)
@@ -338,41 +349,64 @@ def test_threads_stop_at_an_error_and_nobody_is_mailed_twice_afterwards() -> Non
             return super().send(message)
 
     mailing = Mailing(people(60), transport=FullAfterTen(1_000))
-    with pytest.raises(DailyQuotaError):
-        mailing.send()
+    first, _ = mailing.send()
     sent_first = mailing.deliveries().total()
 
     manifest, _ = mailing.send()
 
     assert 10 <= sent_first <= 18
+    assert (first.summary["sent"], first.summary["waiting"]) == (sent_first, 60 - sent_first)
     assert (manifest.summary["sent"], manifest.summary["in_doubt"]) == (60, 0)
     assert max(mailing.deliveries().values()) == 1
 
 
-def test_the_daily_quota_is_respected() -> None:
-    class SmallAccount(MemoryTransport):
-        def quota(self) -> SendQuota:
-            return SendQuota(max_per_second=100, max_per_day=10, sent_last_day=0)
+class SmallAccount(MemoryTransport):
+    """Ten messages in 24 hours."""
 
-    mailing = Mailing(people(30), transport=SmallAccount())
+    def __init__(self, clock: FixedClock) -> None:
+        super().__init__()
+        self.clock = clock
+        self.sent_at: list[datetime] = []
 
-    with pytest.raises(DailyQuotaError, match="of the 10 messages"):
-        mailing.send()
+    def send(self, message: OutgoingMessage) -> str:
+        self.sent_at.append(self.clock.now())
+        return super().send(message)
 
-    assert mailing.deliveries().total() == 2  # a fifth of the account's, as four other shards may be sending
+    def quota(self) -> SendQuota:
+        day_ago = self.clock.now() - timedelta(days=1)
+        return SendQuota(
+            max_per_second=100, max_per_day=10, sent_last_day=float(sum(at > day_ago for at in self.sent_at))
+        )
+
+
+def test_the_daily_quota_is_respected_and_the_mailing_goes_on_the_next_day() -> None:
+    clock = FixedClock()
+    mailing = Mailing(people(30), transport=SmallAccount(clock), clock=clock)
+    first, _ = mailing.send()
+    rounds = 1
+    while (last := mailing.send()[0].summary)["waiting"]:
+        clock.time = datetime.fromisoformat(last["resume_at"])
+        rounds += 1
+
+    sent_at = mailing.transport.sent_at
+    assert first.summary["sent"] == 2  # a fifth of the account's, as four other shards may be sending
+    assert first.summary["resume_at"].startswith("2026-01-05T07:00:00")
+    assert max(sum(start <= at < start + timedelta(days=1) for at in sent_at) for start in sent_at) <= 10
+    assert mailing.deliveries() == {f"user{number}@example.com": 1 for number in range(30)}
+    assert rounds > 24
 
 
 def test_a_paused_campaign_mails_nobody_until_it_may_go_on() -> None:
     mailing = Mailing(people(3))
     mailing.ledger.give_order("weekly-picks", "pause", "2026-01-05")
-    with pytest.raises(MailingPausedError, match="mailing go weekly-picks"):
-        mailing.send()
+    paused, _ = mailing.send()
     sent_while_paused = mailing.deliveries().total()
     mailing.ledger.give_order("weekly-picks", "go", "2026-01-05")
 
     manifest, _ = mailing.send()
 
     assert sent_while_paused == 0
+    assert (paused.summary["waiting"], paused.summary["resume_at"]) == (3, "2026-01-05T06:15:00+00:00")
     assert manifest.summary["sent"] == 3
 
 
