@@ -21,6 +21,7 @@ from cdk.grants import (
     mail,
     messages,
     objects,
+    smtp_login,
     team,
     unsubscribe_key,
 )
@@ -143,6 +144,7 @@ FUNCTIONS: Final = (
             items("suppressions", "BatchGetItem"),
             *mail(),
             unsubscribe_key(),
+            smtp_login(),
         ),
         also_told=("unsubscribe_url",),
     ),

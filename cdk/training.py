@@ -52,6 +52,7 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                         ANY_RUN.run,
                         ANY_RUN.campaign,
                         ANY_RUN.responses,
+                        ANY_RUN.attribution,
                         ANY_RUN.dataset("*"),
                         ANY_RUN.rejected("*"),
                         f"{ANY_RUN.recipient_shards}*",

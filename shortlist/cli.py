@@ -16,7 +16,8 @@ from shortlist.aws.runs import DynamoRunsTable
 from shortlist.commands import execute, look
 from shortlist.commands.campaign import campaign_group
 from shortlist.commands.embedded import EmbeddedServer
-from shortlist.commands.messages import preview_command
+from shortlist.commands.erase import erase_command
+from shortlist.commands.messages import preview_command, send_test_command
 from shortlist.commands.target import Target, TargetName, connect, target_option
 from shortlist.commands.upload import read_campaign, upload
 from shortlist.commands.view import list_table, runs_table
@@ -190,6 +191,8 @@ def local(port: int, stop: bool, status: bool) -> int:
 
 
 cli.add_command(preview_command)
+cli.add_command(send_test_command)
+cli.add_command(erase_command)
 cli.add_command(campaign_group)
 
 

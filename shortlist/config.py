@@ -216,6 +216,20 @@ class Shards(Config, frozen=True, kw_only=True):
     recipients: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
 
 
+class Smtp(Config, frozen=True, kw_only=True):
+    """A mail server that takes messages in place of SES; its login stands in Secrets Manager (docs/mail.md).
+
+    Attributes:
+        security: starttls and tls check the server's certificate; none is for a server on this machine.
+        max_per_second: messages that the server may be given, by all shards together.
+    """
+
+    host: str
+    port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    max_per_second: Annotated[float, msgspec.Meta(gt=0.0)] = 5.0
+
+
 class SendWindow(Config, frozen=True, kw_only=True):
     """The hours of the recipient's day in which messages go out; those who are outside it wait.
 
@@ -253,6 +267,7 @@ class Mail(Config, frozen=True, kw_only=True):
     Attributes:
         sender: address of a verified SES identity.
         sender_name: shown beside it.
+        smtp: None: SES sends.
         subject: Jinja2, with `first_name` (may be empty), `items` (titles) and `locale`; empty: the locale's own words.
         template: folder name in shortlist/mail/templates.
         items: how many of the list's x items the message shows.
@@ -273,6 +288,7 @@ class Mail(Config, frozen=True, kw_only=True):
     sender: str
     sender_name: str = ""
     reply_to: str = ""
+    smtp: Smtp | None = None
     subject: str = ""
     template: str = "picks"
     items: Positive = 8

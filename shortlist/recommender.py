@@ -91,6 +91,7 @@ def learn(
     shop: Shop,
     settings: Model,
     *,
+    weak: Interactions | None = None,
     repeat: RepeatModel | None = None,
     start_from: FactorModel | None = None,
     on_epoch: OnEpoch | None = None,
@@ -103,6 +104,8 @@ def learn(
         events: at least one.
         shop: sizes and features.
         settings: of the campaign.
+        weak: what speaks for an item without being a purchase, such as clicks. The factors learn from it, as of the
+            newest of `events` where it is younger; it is no part of anybody's past.
         repeat: learned before; None learns it from the newest horizons of `events`, a fit each.
         start_from: last week's model, aligned to these rows; the final fit goes on from it.
         on_epoch: hears of every epoch of every fit, after its checkpoint is written.
@@ -114,7 +117,8 @@ def learn(
     fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
     if repeat is None:
         repeat = _learn_repeat(events, fits)
-    return Recommender(fits.fit(FINAL, fits.past(events, reference_time), start_from), repeat, reference_time)
+    known = events if weak is None else events.joined(weak.until(reference_time))
+    return Recommender(fits.fit(FINAL, fits.past(known, reference_time), start_from), repeat, reference_time)
 
 
 @dataclass(frozen=True, slots=True)

@@ -131,6 +131,11 @@ class RunKeys:
         """`request.json`: the question to the team and its answer; `preview.eml`: a message, made out to nobody."""
         return f"{self.root}approval/{name}"
 
+    @property
+    def attribution(self) -> str:
+        """What came of the campaign's earlier mailings, by the purchases that this run's Prepare read."""
+        return f"{self.root}attribution.json"
+
     def failure(self, stage: str) -> str:
         """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""
         return f"{self.root}failures/{stage}.json"

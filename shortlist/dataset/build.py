@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from shortlist.config import Evaluation
-from shortlist.contracts.arrays import Catalogue, Int64Array
+from shortlist.contracts.arrays import BoolArray, Catalogue, Int64Array
 from shortlist.contracts.records import Response
 from shortlist.dataset.cells import string_table
 from shortlist.dataset.dataset import Dataset, Interactions
@@ -29,12 +29,14 @@ class Built:
     """The dataset, and what the counts and the mailing need beside it.
 
     Attributes:
+        bought: bool (n_interactions,), along the dataset's interactions, as in `Purchases`.
         users, items: the tables along the rows.
         unknown_users, unknown_items: ids of interactions that their table does not have.
         split: in words.
     """
 
     dataset: Dataset
+    bought: BoolArray
     users: Entities
     items: Entities
     unknown_users: int
@@ -71,7 +73,7 @@ def build(
         )
     user_words = vocabulary(purchases.users.texts, users.ids)
     item_words = vocabulary(purchases.items.texts, items.ids)
-    interactions, split = _interactions(purchases, user_words, item_words, evaluation)
+    interactions, bought, split = _interactions(purchases, user_words, item_words, evaluation)
     along_users, along_items = users.along(user_words), items.along(item_words)
     dataset = Dataset(
         user_ids=string_table(user_words),
@@ -84,6 +86,7 @@ def build(
     )
     return Built(
         dataset=dataset,
+        bought=bought,
         users=along_users,
         items=along_items,
         unknown_users=_unknown(purchases.users, users),
@@ -94,13 +97,14 @@ def build(
 
 def _interactions(
     purchases: Purchases, user_words: pa.Array, item_words: pa.Array, evaluation: Evaluation
-) -> tuple[Interactions, str]:
+) -> tuple[Interactions, BoolArray, str]:
     user_row = rows_of(purchases.users.texts, user_words).to_numpy()[purchases.users.codes()]
     item_row = rows_of(purchases.items.texts, item_words).to_numpy()[purchases.items.codes()]
     order = np.lexsort((item_row, purchases.timestamp, user_row))
     user_row, timestamp = user_row[order], purchases.timestamp[order]
     held_out, split = hold_out(user_row, timestamp, evaluation)
-    return Interactions(user_row, item_row[order], timestamp, purchases.weight[order], held_out), split
+    rows = Interactions(user_row, item_row[order], timestamp, purchases.weight[order], held_out)
+    return rows, purchases.bought[order], split
 
 
 def _catalogue(items: Entities, offer_from: Int64Array, offer_until: Int64Array) -> Catalogue:

@@ -35,6 +35,19 @@ class Interactions:
     def where(self, kept: BoolArray) -> "Interactions":
         return Interactions(self.user_row[kept], self.item_row[kept], self.timestamp[kept], self.weight[kept])
 
+    def until(self, moment: int) -> "Interactions":
+        """The same with what happened later put at `moment`."""
+        return Interactions(self.user_row, self.item_row, np.minimum(self.timestamp, moment), self.weight)
+
+    def joined(self, other: "Interactions") -> "Interactions":
+        """Both."""
+        return Interactions(
+            np.concatenate([self.user_row, other.user_row]),
+            np.concatenate([self.item_row, other.item_row]),
+            np.concatenate([self.timestamp, other.timestamp]),
+            np.concatenate([self.weight, other.weight]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class History:

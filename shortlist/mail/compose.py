@@ -3,6 +3,7 @@
 import hashlib
 from datetime import datetime
 from functools import partial
+from typing import Final
 
 from shortlist.config import Campaign, Mail
 from shortlist.contracts.lists import ListedItem, Recipient
@@ -15,11 +16,13 @@ from shortlist.mail.not_interested import item_query
 from shortlist.mail.prices import currency_code, price_text
 from shortlist.mail.reasons import phrase
 from shortlist.mail.render import SUBJECT_LIMIT, Card, Page, render, render_subject
-from shortlist.mail.tags import tags
+from shortlist.mail.tags import tags, test_tags
 from shortlist.mail.text import line
 from shortlist.mail.token import Keys, Subscription, sign
 from shortlist.mail.words import Words, language_of, words
 from shortlist.ports import OutgoingMessage
+
+TEST_MARK: Final = "[Test] "
 
 
 class Composer:
@@ -31,12 +34,22 @@ class Composer:
         as_of: the run's pinned moment; the Date of every message, so that composing again gives the same bytes.
         unsubscribe_url: address of the endpoint.
         keys: that sign the recipients' tokens.
+        test: make messages to a seed list: marked in the subject, and tagged with no run.
 
     Raises:
         ContractError: the campaign mails nobody, or its sender or the endpoint is no address.
     """
 
-    def __init__(self, campaign: Campaign, *, run_id: str, as_of: datetime, unsubscribe_url: str, keys: Keys) -> None:
+    def __init__(
+        self,
+        campaign: Campaign,
+        *,
+        run_id: str,
+        as_of: datetime,
+        unsubscribe_url: str,
+        keys: Keys,
+        test: bool = False,
+    ) -> None:
         if campaign.mail is None:
             raise ContractError(f"campaign {campaign.name} has no `mail`, so there is no message to compose.")
         self.mail: Mail = campaign.mail
@@ -48,6 +61,7 @@ class Composer:
         self._as_of = as_of
         self._endpoint = endpoint(unsubscribe_url)
         self._keys = keys
+        self._test = test
         self._sender = _own_address("mail.sender", campaign.mail.sender)
         self._reply_to = _own_address("mail.reply_to", campaign.mail.reply_to) if campaign.mail.reply_to else ""
 
@@ -58,6 +72,7 @@ class Composer:
 
         Raises:
             MessageRejectedError: the recipient's address cannot be mailed.
+            ContractError: with one item the message still passes that size.
         """
         address = normalised(recipient.email)
         language = language_of(recipient.locale, self.mail.default_locale)
@@ -73,15 +88,23 @@ class Composer:
             page = self._page(mail, recipient, cards, language, link)
             body = render(mail.template, page)
             raw = mime(self._envelope(recipient, address, page), body)
-            if len(raw) <= CLIP_BYTES or len(cards) <= 1:
+            if len(raw) <= CLIP_BYTES:
                 break
+            if len(cards) <= 1:
+                raise ContractError(
+                    f"template {mail.template}: a message with one item has {len(raw) // 1024} KB; mail clients "
+                    f"cut off what is over {CLIP_BYTES // 1024}. Make the template smaller."
+                )
             cards = cards[: max(1, min(len(cards) - 1, len(cards) * CLIP_BYTES // len(raw)))]
         return OutgoingMessage(
             sender=mailbox(self.mail.sender_name, self._sender).replace("\r\n", ""),
             recipient=address,
             mime=raw,
-            tags=tags(self._campaign, self._run_id, recipient.user_id),
+            tags=self._tags(recipient.user_id),
         )
+
+    def _tags(self, user_id: str) -> dict[str, str]:
+        return test_tags(self._campaign) if self._test else tags(self._campaign, self._run_id, user_id)
 
     def _card(self, item: ListedItem, locale: str, not_for_me: str) -> Card:
         mail = self.mail
@@ -125,7 +148,7 @@ class Composer:
             sender_name=self.mail.sender_name,
             reply_to=self._reply_to,
             recipient=address,
-            subject=page.subject or page.shop,
+            subject=f"{TEST_MARK if self._test else ''}{page.subject or page.shop}",
             date=self._as_of,
             message_id=f"{unique[:32]}@{self._sender.partition('@')[2]}",
             unsubscribe_link=page.unsubscribe_link,

@@ -26,7 +26,8 @@ from shortlist.dataset.withheld import NamedPairs, withhold
 from shortlist.errors import MissingObjectError
 from shortlist.ports import Clock, ObjectStore, Progress, Responses, RunsTable, StoredObject
 from shortlist.responses import of_people
-from shortlist.stages.mailings import mailings_before, shown
+from shortlist.stages.attribution import MAILINGS, attribute
+from shortlist.stages.mailings import Mailed, mailings_before, shown
 from shortlist.stages.pin import pin
 from shortlist.stages.resume import Work, run_once
 
@@ -72,7 +73,8 @@ def prepare(
     def work() -> Work:
         with tempfile.TemporaryDirectory() as folder:
             preparation = _Preparation(run, found, objects, said, Path(folder), store, progress)
-            return preparation.work(NamedPairs.of(shown(mailings, store=store)))
+            earlier = mailings_before(run, MAILINGS, runs=runs, store=store) if runs is not None else []
+            return preparation.work(NamedPairs.of(shown(mailings, store=store)), earlier)
 
     return run_once("Prepare", run, inputs, work, store=store, clock=clock)
 
@@ -90,19 +92,20 @@ class _Preparation:
         store: ObjectStore,
         progress: Progress,
     ) -> None:
+        self._run = run
         self._keys = RunKeys(run.run_id)
         self._as_of = int(datetime.fromisoformat(run.as_of).timestamp())
         self._found = found
         self._campaign = found.campaign
         self._objects = objects
-        self._responses = msgspec.json.Decoder(Response).decode_lines(said)
+        self._responses = list(of_people(msgspec.json.Decoder(Response).decode_lines(said)))
         self._folder = folder
         self._store = store
         self._progress = progress
         self._outputs: dict[str, Output] = {}
 
-    def work(self, rested: NamedPairs) -> Work:
-        """Args: `rested`, what recent mailings showed to whom."""
+    def work(self, rested: NamedPairs, earlier: Sequence[Mailed]) -> Work:
+        """Args: `rested`, what recent mailings showed to whom; `earlier`, mailings of which purchases tell."""
         with self._timed("input_downloaded"):
             files = {table: self._downloaded(table) for table in INPUT_TABLES}
         with self._timed("input_read"):
@@ -115,10 +118,12 @@ class _Preparation:
                 intake.users,
                 self._campaign.evaluation,
                 offers=intake.offers,
-                responses=of_people(self._responses),
+                responses=self._responses,
                 as_of=self._as_of,
             )
             withheld = _withheld(intake, built, rested)
+        with self._timed("mailings_attributed"):
+            self._attribute(built, earlier)
         with self._timed("recipients_chosen"):
             addressed = audience(built.users)
         with self._timed("dataset_written"):
@@ -132,6 +137,12 @@ class _Preparation:
             "withheld": len(withheld.item_rows),
         }
         return Work(self._outputs, self._summary(intake, reasons, built, addressed) | withheld_counts)
+
+    def _attribute(self, built: Built, earlier: Sequence[Mailed]) -> None:
+        """Leave what came of the campaign's earlier mailings."""
+        days = self._campaign.mail.attribution_days if self._campaign.mail else 0.0
+        found = attribute(self._run, days, built, self._responses, earlier, store=self._store) if days else []
+        self._write(self._keys.attribution, msgspec.json.encode(found))
 
     def _downloaded(self, table: str) -> list[tuple[Path, str]]:
         files = [(self._folder / table / str(number), entry.key) for number, entry in enumerate(self._objects[table])]

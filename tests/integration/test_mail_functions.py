@@ -97,7 +97,9 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
                     {"AttributeName": part, "KeyType": kind} for part, kind in zip(key, ("HASH", "RANGE"), strict=False)
                 ],
             )
-        monkeypatch.setattr(mail_wiring.transport(), "quota", lambda: mailing.transport.quota())  # moto has no quota
+        monkeypatch.setattr(
+            mail_wiring.transport(None), "quota", lambda: mailing.transport.quota()
+        )  # moto has no quota
         yield Deployment(mailing.keys)
     forget(clients, wiring, mail_wiring)
 
