@@ -2,6 +2,7 @@
 
 import msgspec
 
+from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.summaries import RejectReason
@@ -104,6 +105,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         mails_without_list: recipients with no item on the list that is mailed.
         mailable: users with an address who are subscribed, as the input says.
         campaign_source: in words, where the campaign file lay.
+        mailings: the campaign's earlier ones, the newest first, and what they brought.
         seconds_total: from the start of this execution to the report.
     """
 
@@ -129,3 +131,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageReport, ...]
     seconds_total: float
     reject_reasons: tuple[RejectReason, ...]
+    mailings: tuple[MailingReport, ...] = ()

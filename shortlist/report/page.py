@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.report import Report
+from shortlist.lift import points
 from shortlist.report.plots import KIND_TITLES, SERIES, duration, shown
 
 STATUS_TITLES: Final[dict[RunStatus, str]] = {
@@ -37,7 +38,14 @@ def page(report: Report, plots: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"count": _count, "share": _share, "size": _size, "duration": duration, "shown": shown}
+    templates.filters |= {
+        "count": _count,
+        "share": _share,
+        "size": _size,
+        "duration": duration,
+        "shown": shown,
+        "points": points,
+    }
     return templates.get_template("page.html.j2").render(
         report=report,
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704  our own drawing, no text of the shop's
