@@ -16,7 +16,7 @@ from shortlist.contracts.records import Response
 from shortlist.contracts.report import Report
 from shortlist.dataset.dataset import Dataset
 from tests.pipeline.weekly_run import CAMPAIGN, WeeklyRun
-from tests.shop import Shop
+from tests.shop import make_shop
 
 MAIL = CAMPAIGN["mail"] | {"control_share": 0.25}
 
@@ -33,9 +33,9 @@ def eventually(responses: DynamoResponses, campaign: str, count: int) -> list[Re
 
 
 @pytest.fixture(scope="module")
-def second_run(weekly: WeeklyRun, shop: Shop) -> tuple[Response, ...]:
+def second_run(weekly: WeeklyRun) -> tuple[Response, ...]:
     """A run whose first recipient opens, clicks, and is scanned; and another run after it."""
-    weekly.open_shop("answered", shop, mail=MAIL)
+    weekly.open_shop("answered", make_shop(), mail=MAIL)
     assert weekly.start("answered", "answered-1")["status"] == "SUCCEEDED"
     posted = map(json.loads, (weekly.aws.mailbox / "mailbox.jsonl").read_text().splitlines())
     message = next(one for one in posted if one["tags"]["campaign"] == "answered")
