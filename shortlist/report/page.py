@@ -1,12 +1,14 @@
 """A `Report` and its plots come in; one self-contained HTML page goes out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import jinja2
 from markupsafe import Markup
 
+from shortlist.contracts.lists import ListKind
+from shortlist.contracts.metrics import GroupMetrics
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.report import Report
 from shortlist.lift import points
@@ -55,7 +57,14 @@ def page(report: Report, plots: Mapping[str, str]) -> str:
         series=SERIES,
         outcomes=[(getattr(report, field), name, words) for field, name, words in _OUTCOMES],
         headline=_headline(report),
+        newcomers=list(_newcomers(report)),
     )
+
+
+def _newcomers(report: Report) -> Iterator[tuple[ListKind, GroupMetrics]]:
+    """Figures of users and items that nobody had seen before, by list kind."""
+    for kind, figures in report.metrics.kinds.items():
+        yield from ((kind, group) for group in figures.groups if group.name.startswith("new "))
 
 
 def _headline(report: Report) -> tuple[str, float, str, float]:

@@ -89,7 +89,7 @@ def test_plots_have_a_size_and_their_text_can_be_read_on_a_phone(opened):
     page = opened(PHONE)
 
     sizes = page.eval_on_selector_all("svg", "all => all.map(e => e.getBoundingClientRect().height)")
-    assert len(sizes) == 3
+    assert len(sizes) == 4
     assert min(sizes) > 150
     heights = page.eval_on_selector_all("svg text", "all => all.map(e => e.getBoundingClientRect().height)")
     assert min(heights) > 9
