@@ -102,6 +102,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         mails_in_doubt: handed over without an answer; not sent again.
         mails_held_out: recipients of the control group, whom the others are compared with.
         mails_without_list: recipients with no item on the list that is mailed.
+        mails_waiting: recipients who still waited when the mailing ended; resuming the run mails them.
         mailable: users with an address who are subscribed, as the input says.
         campaign_source: in words, where the campaign file lay.
         seconds_total: from the start of this execution to the report.
@@ -119,6 +120,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     mails_rejected: int
     mails_in_doubt: int
     mails_without_list: int
+    mails_waiting: int = 0
     mails_held_out: int = 0
     suppressed_by_cause: dict[str, int]
     mailable: int

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from shortlist.contracts.arrays import Float32Array, Int32Array
+from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
 from shortlist.errors import DatasetError
 from shortlist.fm.sparse import CsrLike
 
@@ -30,6 +30,18 @@ class Examples:
     n_users: int
     n_items: int
     context: CsrLike | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FeatureGroups:
+    """Which features share a prior: for each kind integers (f,), 0 is the first group. None: all of the kind are one.
+
+    Each column of a shop's table is a good group: all genres one, all countries another.
+    """
+
+    users: NDArray[np.integer] | None = None
+    items: NDArray[np.integer] | None = None
+    context: NDArray[np.integer] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +72,7 @@ def checked_examples(examples: Examples, *, classes: bool) -> CheckedExamples:
         raise DatasetError("A target is NaN or infinite. Leave out what was not observed.")
     if classes and not np.isin(targets, (0, 1)).all():
         raise DatasetError(f"Classes are 0 or 1, but targets reach from {targets.min()} to {targets.max()}.")
-    context = checked_features(examples.context, n, "context", "examples")
+    context = checked_features(examples.context, n, "context", "examples are")
     return CheckedExamples(
         examples.user_rows.astype(np.int32),
         examples.item_rows.astype(np.int32),
@@ -69,6 +81,27 @@ def checked_examples(examples: Examples, *, classes: bool) -> CheckedExamples:
         examples.n_items,
         context if context is not None and context.shape[1] else None,
     )
+
+
+def checked_groups(
+    groups: FeatureGroups | None, users: csr_array | None, items: csr_array | None, context: csr_array | None
+) -> tuple[Int64Array, Int64Array, Int64Array]:
+    """int64 (f,) for each kind. Raises DatasetError: not one group a feature, or a negative one."""
+    given = groups or FeatureGroups()
+    return (
+        _groups(given.users, users, "user"),
+        _groups(given.items, items, "item"),
+        _groups(given.context, context, "context"),
+    )
+
+
+def _groups(groups: NDArray[np.integer] | None, features: csr_array | None, kind: str) -> Int64Array:
+    n = 0 if features is None else features.shape[1]
+    if groups is None:
+        return np.zeros(n, np.int64)
+    if len(groups) != n or (n and int(groups.min()) < 0):
+        raise DatasetError(f"{len(groups)} groups for {n} {kind} features. Give one of 0 or more for each.")
+    return groups.astype(np.int64)
 
 
 def checked_pairs(interactions: CsrLike) -> csr_array:

@@ -53,7 +53,7 @@ def summarize(
     return Report(
         run_id=run.run_id,
         campaign=run.campaign,
-        status=_status(run, campaign, metrics.publish, bool(mailed)),
+        status=_status(campaign, metrics.publish, bool(mailed)),
         as_of=run.as_of,
         lists=campaign.lists,
         counts=Counts(
@@ -68,6 +68,7 @@ def summarize(
         mails_rejected=sum(shard.rejected for shard in mailed),
         mails_in_doubt=sum(shard.in_doubt for shard in mailed),
         mails_without_list=sum(shard.without_list for shard in mailed),
+        mails_waiting=sum(shard.waiting for shard in mailed),
         mails_held_out=sum(shard.held_out for shard in mailed),
         suppressed_by_cause=_causes(mailed),
         mailable=prepare.mailable,
@@ -95,10 +96,10 @@ def _causes(mailed: Iterable[SendEmailsSummary]) -> dict[str, int]:
     return {cause: count for cause, count in causes.most_common() if count}
 
 
-def _status(run: Run, campaign: Campaign, publish: bool, mailed: bool) -> RunStatus:
+def _status(campaign: Campaign, publish: bool, mailed: bool) -> RunStatus:
     if not publish:
         return "held_back"
-    return "published" if campaign.mail is not None and not run.send and not mailed else "completed"
+    return "published" if campaign.mail is not None and not mailed else "completed"
 
 
 def _metrics(metrics: RunMetrics, first: ListKind) -> Metrics:

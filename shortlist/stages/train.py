@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shortlist.adopt import Vocabularies, adopt
-from shortlist.config import Campaign
-from shortlist.contracts.arrays import RESPONSE_CODES, Int64Array, npy_bytes
+from shortlist.config import Campaign, Model
+from shortlist.contracts.arrays import RESPONSE_CODES, BoolArray, Int64Array, npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import LIST_KINDS
 from shortlist.contracts.manifests import Manifest, Output, digest
@@ -23,10 +23,18 @@ from shortlist.contracts.metrics import HoldoutMetrics
 from shortlist.contracts.payloads import Run, StageRequest
 from shortlist.dataset.dataset import Dataset, FeatureMatrix, ResponseRows
 from shortlist.errors import ContractError
-from shortlist.evaluate import Pairs, holdout, rank, rank_by_own_purchases, rank_by_popularity
+from shortlist.evaluate import (
+    Pairs,
+    Ranked,
+    popular_where_unknown,
+    rank,
+    rank_by_own_purchases,
+    rank_by_popularity,
+)
 from shortlist.fm.history import Interactions
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
+from shortlist.holdout import HoldOut, measure_kinds
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, Shop, latent, learn
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
@@ -178,18 +186,21 @@ class _Training:
         seen = Pairs(past.indptr, past.item_rows, shop.n_items)
         relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
         measured = self._sample(np.intersect1d(relevant.users(), seen.users()))
+        newcomers = self._sample(np.setdiff1d(relevant.users(), seen.users()))
+        repeat = recommender.pair_repeat(past, users, items)
         decayed = past.decayed_days(OWN_PURCHASES_HALF_LIFE_DAYS).astype(np.float32)
-        kinds = holdout(
-            rank(users, items, recommender.pair_repeat(past, users, items), seen, measured, x),
-            {
-                "popularity": rank_by_popularity(seen, measured, x),
-                "buy_it_again": rank_by_own_purchases(decayed, measured, x),
-            },
-            seen,
-            relevant,
-            LIST_KINDS,
-            x,
-        )
+
+        def ranked(whom: Int64Array) -> dict[str, Ranked]:
+            return {
+                "model": rank(users, items, repeat, seen, whom, x),
+                "popularity": rank_by_popularity(seen, whom, x),
+                "buy_it_again": rank_by_own_purchases(decayed, whom, x),
+            }
+
+        of_newcomers = ranked(newcomers)
+        known = _with_features(shop, self._campaign.model)
+        of_newcomers["model"] = popular_where_unknown(of_newcomers["model"], of_newcomers["popularity"], known)
+        kinds = measure_kinds(ranked(measured), of_newcomers, HoldOut(seen, relevant, items, x), LIST_KINDS)
         self._progress("measured", {kind: figures.model.recall for kind, figures in kinds.items()})
         return HoldoutMetrics(
             x=x,
@@ -243,6 +254,14 @@ class _Training:
             if self._pushed.get(path) != changed:
                 self._store.upload(path, self._keys.checkpoint + path.relative_to(self._folder).as_posix())
                 self._pushed[path] = changed
+
+
+def _with_features(shop: Shop, settings: Model) -> BoolArray:
+    """Users of whom the model knows a feature: bool (n_users,)."""
+    if shop.user_features is None or not settings.use_features:
+        return np.zeros(shop.n_users, np.bool_)
+    known: BoolArray = np.diff(shop.user_features.indptr) > 0
+    return known
 
 
 def _files(folder: Path) -> list[Path]:
