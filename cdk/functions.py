@@ -156,6 +156,7 @@ FUNCTIONS: Final = (
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.report_json, ANY_RUN.report_html, ANY_RUN.manifest("Report"))),
             items("runs", "GetItem", "PutItem"),
+            items("deliveries", "BatchGetItem"),
             team(),
         ),
     ),

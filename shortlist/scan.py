@@ -235,7 +235,7 @@ def _scale(queries: Float32Array, vectors: Float32Array) -> Float32Array:
     An item bias is small and its partner, the 1 in every user's row, is not: together they would drown the rest.
     """
     users, items = (np.mean(np.abs(rows), axis=0, dtype=np.float64) for rows in (queries, vectors))
-    ratio = np.divide(users, items, out=np.ones(len(users)), where=(users > 0) & (items > 0))
+    ratio = np.divide(users, items, out=np.ones(queries.shape[1]), where=(users > 0) & (items > 0))
     scale: Float32Array = np.exp2(np.clip(np.round(np.log2(ratio) / 2), -40, 40)).astype(np.float32)
     return scale
 

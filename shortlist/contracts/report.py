@@ -2,6 +2,7 @@
 
 import msgspec
 
+from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.metrics import GroupMetrics
 from shortlist.contracts.records import RunStatus
@@ -141,6 +142,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         mails_waiting: recipients who still waited when the mailing ended; resuming the run mails them.
         mailable: users with an address who are subscribed, as the input says.
         campaign_source: in words, where the campaign file lay.
+        mailings: the campaign's earlier ones, the newest first, and what they brought.
         seconds_total: from the start of this execution to the report.
     """
 
@@ -168,3 +170,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageReport, ...]
     seconds_total: float
     reject_reasons: tuple[RejectReason, ...]
+    mailings: tuple[MailingReport, ...] = ()

@@ -11,6 +11,7 @@ from shortlist.contracts.lists import ListKind
 from shortlist.contracts.metrics import GroupMetrics
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.report import Report
+from shortlist.lift import points
 from shortlist.report.plots import KIND_TITLES, SERIES, duration, shown
 
 STATUS_TITLES: Final[dict[RunStatus, str]] = {
@@ -40,7 +41,14 @@ def page(report: Report, plots: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"count": _count, "share": _share, "size": _size, "duration": duration, "shown": shown}
+    templates.filters |= {
+        "count": _count,
+        "share": _share,
+        "size": _size,
+        "duration": duration,
+        "shown": shown,
+        "points": points,
+    }
     return templates.get_template("page.html.j2").render(
         report=report,
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704  our own drawing, no text of the shop's

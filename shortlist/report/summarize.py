@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from shortlist.config import Campaign
+from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.metrics import KindMetrics, ListMetrics, RunMetrics
@@ -37,6 +38,7 @@ def summarize(
     manifests: Sequence[Manifest],
     metrics: RunMetrics,
     now: datetime,
+    mailings: Sequence[MailingReport] = (),
 ) -> Report:
     """Put the figures of a run together.
 
@@ -81,6 +83,7 @@ def summarize(
         stages=tuple(_stages(by_stage, start)),
         seconds_total=round((now - start).total_seconds(), 3),
         reject_reasons=prepare.reject_reasons[:WORST_REASONS],
+        mailings=tuple(mailings),
     )
 
 

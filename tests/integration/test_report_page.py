@@ -6,7 +6,7 @@ import pytest
 
 from shortlist.contracts.keys import RunKeys
 from shortlist.stages.report import report
-from tests.fakes import FixedClock, MemoryNotifier, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryLedger, MemoryNotifier, MemoryRunsTable, MemoryStore
 from tests.finished_run import RUN, START, write_finished
 
 DESK, PHONE = 1200, 390
@@ -18,7 +18,7 @@ def file(tmp_path_factory):
     store = MemoryStore()
     write_finished(store, shards=3)
     clock = FixedClock(START + timedelta(seconds=63))
-    report(RUN, store=store, runs=MemoryRunsTable(), notifier=MemoryNotifier(), clock=clock)
+    report(RUN, store=store, runs=MemoryRunsTable(), ledger=MemoryLedger(), notifier=MemoryNotifier(), clock=clock)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_bytes(store.read(RunKeys(RUN.run_id).report_html))
     return path

@@ -6,12 +6,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from shortlist.contracts.attribution import Arm, Attribution, ItemFigures
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.report import Report
 from shortlist.contracts.summaries import SendEmailsSummary
+from shortlist.lift import lift, points
 from shortlist.report.plots import duration
 from shortlist.stages.report import report
-from tests.fakes import FixedClock, MemoryNotifier, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryLedger, MemoryNotifier, MemoryRunsTable, MemoryStore
 from tests.finished_run import (
     CAMPAIGN,
     RUN,
@@ -32,10 +34,13 @@ class World:
 
     def __init__(self):
         self.store, self.runs, self.notifier = MemoryStore(), MemoryRunsTable(), MemoryNotifier()
+        self.ledger = MemoryLedger()
         self.clock = FixedClock(START + timedelta(seconds=63))
 
     def report(self, run=RUN):
-        return report(run, store=self.store, runs=self.runs, notifier=self.notifier, clock=self.clock)
+        return report(
+            run, store=self.store, runs=self.runs, ledger=self.ledger, notifier=self.notifier, clock=self.clock
+        )
 
     def page(self):
         return self.store.read(KEYS.report_html).decode()
@@ -280,3 +285,34 @@ def test_words_from_the_shop_cannot_become_markup(world):
 )
 def test_durations_are_read_at_a_glance(seconds, words):
     assert duration(seconds) == words
+
+
+def test_earlier_mailings_stand_in_the_report_with_what_they_brought(world):
+    arm = Arm(recipients=100, bought=20, bought_shown=9)
+    earlier = Attribution(
+        campaign=RUN.campaign,
+        run_id="weekly-picks-2025-12-29",
+        sent_at="2025-12-29T06:00:00+00:00",
+        days=7,
+        complete=True,
+        held_out=Arm(recipients=10, bought=1),
+        mailed={"a": arm},
+        opened=40,
+        clicked=7,
+        not_interested=1,
+        unsubscribed=2,
+        bought_after_click=3,
+        lift=lift(20, 100, 1, 10),
+        lift_shown=lift(9, 100, 0, 10),
+        items=tuple(ItemFigures(item_id=f"item-{number}", shown=100) for number in range(50)),
+    )
+    world.store.write(KEYS.attribution, msgspec.json.encode([earlier]))
+    world.ledger.count("weekly-picks#weekly-picks-2025-12-29", {"delivered": 97, "bounced": 3}, "")
+
+    world.report()
+
+    (told,) = world.written().mailings
+    page = world.store.read(KEYS.report_html).decode()
+    assert (told.delivered, told.bounced, len(told.attribution.items)) == (97, 3, 10)
+    assert points(earlier.lift_shown) in page
+    assert "weekly-picks-2025-12-29" in page
