@@ -114,6 +114,6 @@ def erase_command(user_id: str, addresses: tuple[str, ...], yes: bool, target: T
         raise ContractError(f"{error} Give --address as it stands in the users table.") from error
     click.echo(
         f"Erased: {erased.lists} lists, {erased.deliveries} deliveries, {erased.responses} responses, "
-        f"{erased.lines} lines and {erased.arrays} arrays of runs. {erased.addresses} addresses are never mailed again.\n"
+        f"{erased.lines} lines and {erased.arrays} arrays of runs. {erased.addresses} addresses get no mail any more.\n"
         "Take them out of the shop's own tables too: the next run reads those. docs/mail.md says what goes by itself."
     )
