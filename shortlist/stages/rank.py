@@ -165,15 +165,16 @@ class _Ranking:
         self._reasons: Counter[str] = Counter()
 
     def lines(self) -> Iterator[UserLists]:
+        explained = np.hstack([np.where(lists.filled, -1, lists.items) for lists in self._lists.values()])
+        reasons = self._shop.reasoner.reasons(self._shard, explained)
         for user, user_id in enumerate(self._shard.user_ids.to_list()):
             listed = {kind: lists.items[user][lists.items[user] >= 0] for kind, lists in self._lists.items()}
-            known = {kind: items for kind, items in listed.items() if not self._lists[kind].filled[user].any()}
-            explained = np.unique(np.concatenate([np.empty(0, np.int32), *known.values()]))
-            reasons = self._shop.reasoner.reasons(self._shard, user, explained)
             yield UserLists(
                 user_id=user_id,
                 user_row=self._shard.first_row + user,
-                lists={kind: tuple(self._places(kind, user, len(items), reasons)) for kind, items in listed.items()},
+                lists={
+                    kind: tuple(self._places(kind, user, len(items), reasons[user])) for kind, items in listed.items()
+                },
             )
 
     def summary(self) -> dict[str, Any]:
