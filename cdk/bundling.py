@@ -19,9 +19,10 @@ from aws_cdk import aws_lambda as lambda_
 
 from cdk.archives import Entry, entries_of, write_archive
 from cdk.settings import ROOT, Target
+from shortlist.compiled_scan import SUFFIX, compile_scan
 
 CACHE: Final = ROOT / ".local" / "bundles"
-LAYOUT: Final = "5"
+LAYOUT: Final = "6"
 """Part of every hash; raise it when what a zip contains changes for the same sources."""
 
 AWS_APIS: Final = frozenset({"dynamodb", "s3", "secretsmanager", "sesv2", "sns", "sts", "xray"})
@@ -58,7 +59,7 @@ def layer_code(group: str, target: Target) -> lambda_.Code:
 
 def function_digest(folder: str, target: Target) -> str:
     """SHA-256 (hex) of all that decides what a function's zip holds."""
-    digest = hashlib.sha256("\0".join((LAYOUT, target.name, target.python)).encode())
+    digest = hashlib.sha256("\0".join(_words(target)).encode())
     for root in (ROOT / "lambdas" / folder, ROOT / "shortlist"):
         for path in source_files(root):
             digest.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -68,13 +69,12 @@ def function_digest(folder: str, target: Target) -> str:
 def dependencies_digest(group: str, target: Target) -> str:
     """SHA-256 (hex) of all that decides what a layer's zip holds."""
     lock = (ROOT / "requirements" / f"{group}.txt").read_bytes()
-    words = (LAYOUT, target.name, target.machine, target.platform or sys.platform, target.python, *sorted(AWS_APIS))
-    return hashlib.sha256("\0".join(words).encode() + b"\0" + lock).hexdigest()
+    return hashlib.sha256("\0".join((*_words(target), *sorted(AWS_APIS))).encode() + b"\0" + lock).hexdigest()
 
 
 def source_files(root: Path) -> list[Path]:
     """The files below `root` that are sources, in a fixed order."""
-    return sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts and p.suffix != SUFFIX)
 
 
 def write_function(folder: str, target: Target, archive: Path) -> None:
@@ -153,10 +153,16 @@ class _LocalBundling:
         return True
 
 
+def _words(target: Target) -> tuple[str, ...]:
+    return LAYOUT, target.name, target.machine, target.platform or sys.platform, target.python
+
+
 @lru_cache(maxsize=1)
 def _package(target: Target) -> tuple[Entry, ...]:
-    """The files of the `shortlist` package; every function has them."""
-    return _compiled(ROOT / "shortlist", "shortlist", target)
+    """The files of the `shortlist` package, with its compiled scan; every function has them."""
+    # Functions run on Linux; those of the embedded AWS on this system.
+    scan = compile_scan(CACHE, "linux" if target.platform else sys.platform, target.machine)
+    return (*_compiled(ROOT / "shortlist", "shortlist", target), Entry(f"shortlist/{scan.name}", scan.read_bytes()))
 
 
 def _compiled(folder: Path, place: str, target: Target) -> tuple[Entry, ...]:

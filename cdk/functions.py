@@ -21,6 +21,7 @@ from cdk.grants import (
     mail,
     messages,
     objects,
+    smtp_login,
     team,
     unsubscribe_key,
 )
@@ -143,6 +144,7 @@ FUNCTIONS: Final = (
             items("suppressions", "BatchGetItem"),
             *mail(),
             unsubscribe_key(),
+            smtp_login(),
         ),
         also_told=("unsubscribe_url",),
     ),
@@ -154,6 +156,7 @@ FUNCTIONS: Final = (
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.report_json, ANY_RUN.report_html, ANY_RUN.manifest("Report"))),
             items("runs", "GetItem", "PutItem"),
+            items("deliveries", "BatchGetItem"),
             team(),
         ),
     ),
@@ -169,14 +172,19 @@ FUNCTIONS: Final = (
         group="mail",
         memory_mib=512,
         timeout_s=10,
-        grants=(items("suppressions", "UpdateItem"), unsubscribe_key()),
+        grants=(items("suppressions", "UpdateItem"), items("responses", "UpdateItem"), unsubscribe_key()),
     ),
     FunctionSpec(
         word="MailEvents",
         group="mail",
         memory_mib=512,
         timeout_s=60,
-        grants=(items("suppressions", "UpdateItem"), items("deliveries", "UpdateItem"), messages("mail_events")),
+        grants=(
+            items("suppressions", "UpdateItem"),
+            items("deliveries", "BatchGetItem", "UpdateItem"),
+            items("responses", "UpdateItem"),
+            messages("mail_events"),
+        ),
     ),
 )
 

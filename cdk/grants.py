@@ -93,6 +93,10 @@ def unsubscribe_key() -> Grant:
     return Grant(("secretsmanager:GetSecretValue",), "unsubscribe_key_secret", "signs and checks unsubscribe links")
 
 
+def smtp_login() -> Grant:
+    return Grant(("secretsmanager:GetSecretValue",), "smtp_login_secret", "logs in to the campaigns' mail server")
+
+
 EVERYTHING: Final = Resource(("*",))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Final
 
-from aws_cdk import CfnOutput, Duration, RemovalPolicy, Stack
+from aws_cdk import CfnOutput, Duration, RemovalPolicy, SecretValue, Stack
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_secretsmanager as secretsmanager
 from aws_cdk import aws_ses as ses
@@ -14,6 +14,7 @@ from constructs import Construct
 
 from cdk.grants import Resource
 from cdk.nag import acknowledge
+from shortlist.contracts.deployment import SMTP_LOGIN_SECRET
 
 BATCH_SIZE: Final = 100
 BATCH_WINDOW: Final = Duration.seconds(5)
@@ -24,9 +25,16 @@ RECEIVES: Final = 5
 
 
 class Mail(Construct):
-    """SES, the key that signs unsubscribe links, and the topic and queue of what became of each message."""
+    """SES or a mail server's login, the key of unsubscribe links, topic and queue of what became of each message.
 
-    def __init__(self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str) -> None:
+    Args:
+        track: whether SES puts its pixel and its redirects into messages, and tells of opens and clicks.
+        smtp: whether some campaign is sent by a mail server, whose login then has its place here.
+    """
+
+    def __init__(
+        self, scope: Construct, construct_id: str, *, senders: Iterable[str], domain: str, track: bool, smtp: bool
+    ) -> None:
         super().__init__(scope, construct_id)
         stack = Stack.of(self)
         self.configuration_set = ses.ConfigurationSet(
@@ -47,6 +55,7 @@ class Mail(Construct):
                 ses.EmailSendingEvent.BOUNCE,
                 ses.EmailSendingEvent.COMPLAINT,
                 ses.EmailSendingEvent.REJECT,
+                *((ses.EmailSendingEvent.OPEN, ses.EmailSendingEvent.CLICK) if track else ()),
             ],
         )
         self.unsubscribe_key = secretsmanager.Secret(
@@ -62,6 +71,7 @@ class Mail(Construct):
             "keys are rotated by adding one (docs/mail.md): unsubscribe links in delivered messages have to work for "
             "years, and a rotation that replaces the key would break them",
         )
+        self.smtp_login = self._smtp_login() if smtp else None
         self.lost_events = sqs.Queue(
             self,
             "LostEvents",
@@ -88,11 +98,13 @@ class Mail(Construct):
         name = self.configuration_set.configuration_set_name
         set_arn = Stack.of(self).format_arn(service="ses", resource="configuration-set", resource_name=name)
         secret_arn = self.unsubscribe_key.secret_arn
+        login_arn = self.smtp_login.secret_arn if self.smtp_login else ""
         return {
             "configuration_set": Resource([set_arn], name),
             "mail_events": Resource([self.event_queue.queue_arn]),
             "senders": Resource([identity.email_identity_arn for identity in self.identities]),
             "unsubscribe_key_secret": Resource([secret_arn], secret_arn),
+            "smtp_login_secret": Resource([login_arn], login_arn) if login_arn else Resource([]),
         }
 
     def tell(self, function: lambda_.Function) -> None:
@@ -104,6 +116,18 @@ class Mail(Construct):
             max_batching_window=BATCH_WINDOW,
             report_batch_item_failures=True,
         )
+
+    def _smtp_login(self) -> secretsmanager.Secret:
+        login = secretsmanager.Secret(
+            self,
+            "SmtpLogin",
+            secret_name=SMTP_LOGIN_SECRET,
+            description="Login of the mail server of Shortlist's campaigns; put it in after the first deployment",
+            secret_object_value={"username": SecretValue.unsafe_plain_text("")},
+            removal_policy=RemovalPolicy.RETAIN,
+        )
+        acknowledge(login, "SMG4", "the mail server's owner gives and changes this login, not AWS")
+        return login
 
     def _identity(self, sender: str) -> ses.EmailIdentity:
         identity = ses.Identity.email(sender) if "@" in sender else ses.Identity.domain(sender)

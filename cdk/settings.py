@@ -47,6 +47,7 @@ class Settings:
         image: `-c image=…`: address of a container image for the jobs; empty builds jobs/Dockerfile at deployment.
         alert_email: subscribed to the team's topic; empty subscribes nobody.
         sender_domain: a domain verified as a whole; senders outside it are verified address by address.
+        track: `-c track=no`: messages without SES's pixel and redirects; nobody knows who opened or clicked.
         monthly_budget_usd: the account's monthly costs above which the team is told.
         train_vcpus, train_memory_gib: size of the training job, one of Fargate's pairs.
     """
@@ -55,6 +56,7 @@ class Settings:
     image: str = ""
     alert_email: str = ""
     sender_domain: str = ""
+    track: bool = True
     monthly_budget_usd: int = 50
     train_vcpus: float = 4
     train_memory_gib: int = 16
@@ -74,6 +76,7 @@ class Settings:
             image=str(read("image") or ("shortlist-jobs:local" if target == "local" else "")),
             alert_email=str(read("alert_email") or ""),
             sender_domain=str(read("sender_domain") or ""),
+            track=_yes_or_no(read, "track", cls.track),
             monthly_budget_usd=int(_number(read, "monthly_budget_usd", cls.monthly_budget_usd)),
             train_vcpus=_number(read, "train_vcpus", cls.train_vcpus),
             train_memory_gib=int(_number(read, "train_memory_gib", cls.train_memory_gib)),
@@ -99,6 +102,15 @@ def check_fargate_size(vcpus: float, memory_gib: int) -> None:
     if memory_gib not in FARGATE_SIZES.get(vcpus, ()):
         offers = "; ".join(f"{v} vCPU: {min(m)} to {max(m)} GiB" for v, m in FARGATE_SIZES.items())
         raise ValueError(f"Fargate has no task of {vcpus} vCPU with {memory_gib} GiB. It offers {offers}.")
+
+
+def _yes_or_no(read: Callable[[str], Any], key: str, default: bool) -> bool:
+    value = read(key)
+    if value is None or isinstance(value, bool):
+        return default if value is None else value
+    if value not in ("yes", "no"):
+        raise ValueError(f"context {key}={value}: expected yes or no.")
+    return bool(value == "yes")
 
 
 def _number(read: Callable[[str], Any], key: str, default: float) -> float:

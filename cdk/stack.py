@@ -37,8 +37,15 @@ class ShortlistStack(Stack):
         super().__init__(scope, construct_id, **stack)
         storage = Storage(self, "Storage")
         team = Team(self, "Team", alert_email=settings.alert_email)
-        senders = {campaign.mail.sender for campaign in campaigns if campaign.mail}
-        mail = Mail(self, "Mail", senders=senders, domain=settings.sender_domain)
+        mailed = [campaign.mail for campaign in campaigns if campaign.mail]
+        mail = Mail(
+            self,
+            "Mail",
+            senders={one.sender for one in mailed if not one.smtp},
+            domain=settings.sender_domain,
+            track=settings.track,
+            smtp=any(one.smtp for one in mailed),
+        )
         resources = storage.resources() | team.resources() | mail.resources()
         prefixes = tuple(sorted({INPUT_PREFIX, *(campaign.input.prefix for campaign in campaigns)}))
         training = Training(self, "Training", settings=settings, input_prefixes=prefixes, resources=resources)

@@ -1,5 +1,6 @@
 """A campaign's name in; its file, from the bucket or from the deployment, checked, out."""
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +63,34 @@ def campaign_from_yaml(raw: bytes, source: str, name: str) -> Campaign:
         value = yaml.safe_load(raw)
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ContractError(f"{source} is not YAML: {error}. Cure: correct it there.") from error
-    campaign = campaign_from_mapping(value, source)
+    campaign = campaign_from_mapping(value, source, lambda path: line_of(raw, path))
     if campaign.name != name:
         raise ContractError(f"{source} says `name: {campaign.name}`. Cure: a campaign is called as its file, {name}.")
     return campaign
+
+
+def line_of(raw: bytes, path: str) -> int:
+    """The line of a YAML file on which a setting stands, or the one around it where it does not; from 1.
+
+    Args:
+        path: `rules.promoted.share`, `lists[1]`.
+    """
+    node, line = yaml.compose(raw, Loader=yaml.SafeLoader), 1
+    for part in re.findall(r"[^.\[\]]+", path):
+        found = _entry(node, part)
+        if found is None:
+            break
+        line, node = found
+    return line
+
+
+def _entry(node: yaml.Node | None, part: str) -> tuple[int, yaml.Node] | None:
+    """Line and value of an entry of a mapping, by its key, or of a sequence, by its number."""
+    if isinstance(node, yaml.SequenceNode) and part.isdigit() and int(part) < len(node.value):
+        value = node.value[int(part)]
+        return value.start_mark.line + 1, value
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == part:
+                return key.start_mark.line + 1, value
+    return None

@@ -15,8 +15,10 @@ from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.commands import execute, look
 from shortlist.commands.campaign import campaign_group
+from shortlist.commands.campaign_report import campaign_report_command
 from shortlist.commands.embedded import EmbeddedServer
-from shortlist.commands.messages import preview_command
+from shortlist.commands.erase import erase_command
+from shortlist.commands.messages import preview_command, send_test_command
 from shortlist.commands.target import Target, TargetName, connect, target_option
 from shortlist.commands.upload import read_campaign, upload
 from shortlist.commands.view import list_table, runs_table
@@ -46,6 +48,8 @@ def cli() -> None:
 )
 @click.option("--items", type=EXISTING, help="The catalogue.")
 @click.option("--users", type=EXISTING, help="The customers. Without it nobody has an address.")
+@click.option("--offers", type=EXISTING, help="When which item is on offer, for campaigns of deals.")
+@click.option("--blocks", type=EXISTING, help="What a customer is never to be shown.")
 @click.option("--campaign", type=EXISTING, help="A campaign file, as in campaigns/.")
 @click.option("--run-id", default="", help="Name of the run; of one that failed: resume it with these tables.")
 @click.option("--as-of", default="", help="The moment that the run takes as now, ISO 8601. For purchases of long ago.")
@@ -56,6 +60,8 @@ def run(
     interactions: Path,
     items: Path | None,
     users: Path | None,
+    offers: Path | None,
+    blocks: Path | None,
     campaign: Path | None,
     run_id: str,
     as_of: str,
@@ -68,7 +74,7 @@ def run(
     Exit code 1: the run failed. 3: the quality gate held it back.
     """
     console = Console()
-    tables = {"interactions": interactions, "items": items, "users": users}
+    tables = {"interactions": interactions, "items": items, "users": users, "offers": offers, "blocks": blocks}
     chosen, campaign_file = read_campaign(campaign, tables)
     run_id = execute.check_run_id(run_id or execute.new_run_id(chosen.name, datetime.now(UTC)))
     payload: dict[str, Any] = {
@@ -186,6 +192,9 @@ def local(port: int, stop: bool, status: bool) -> int:
 
 
 cli.add_command(preview_command)
+cli.add_command(send_test_command)
+cli.add_command(erase_command)
+campaign_group.add_command(campaign_report_command)
 cli.add_command(campaign_group)
 
 

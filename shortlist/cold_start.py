@@ -86,18 +86,18 @@ def count_buyers(
 def rank_popular(popular: Popular, segment: Int32Array, position: Int32Array, k: int) -> Ranking:
     """The popular items of each user: the segment's own, then everybody's. Place p (from 0) has the score −p.
 
+    Places count items that may not be listed too, so that an item's score does not depend on what else may be.
+
     Args:
         segment: int32 (n_users,).
         position: int32 (n_items,), position of an item row in the ranking's matrix, −1 where it may not be listed.
     """
     ranking = Ranking.empty(len(segment), k)
-    everybody = position[popular.everybody]
-    everybody = everybody[everybody >= 0]
     for number in np.unique(segment).tolist():
-        first = position[popular.of_segment(number)]
-        first = first[first >= 0]
-        items = np.concatenate([first, everybody[~np.isin(everybody, first)]])[:k]
+        first = popular.of_segment(number)
+        items = position[np.concatenate([first, popular.everybody[~np.isin(popular.everybody, first)]])]
+        places = np.flatnonzero(items >= 0)[:k]
         users = np.flatnonzero(segment == number)
-        ranking.items[users, : len(items)] = items
-        ranking.scores[users, : len(items)] = -np.arange(len(items))
+        ranking.items[users, : len(places)] = items[places]
+        ranking.scores[users, : len(places)] = -places
     return ranking

@@ -1,7 +1,6 @@
-"""Scores and held-out pairs in, figures out: for every list kind, the model beside the baselines. numpy only."""
+"""Scores and held-out pairs in; rankings of the model and the baselines, and how many they hit, out. numpy only."""
 
 import os
-from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -11,7 +10,8 @@ from numpy.typing import NDArray
 
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from shortlist.contracts.lists import ListKind
-from shortlist.contracts.metrics import KindMetrics, ListMetrics
+from shortlist.contracts.metrics import ListMetrics
+from shortlist.fm.history import distinct
 
 BLOCK_USERS: Final = 64
 NOTHING: Final = -1  # an empty place on a list
@@ -34,7 +34,7 @@ class Pairs:
     @classmethod
     def of(cls, user_row: NDArray[np.integer], item_row: NDArray[np.integer], *, n_users: int, n_items: int) -> "Pairs":
         """Of interactions in any order, repeats allowed."""
-        keys = np.unique(user_row.astype(np.int64) * n_items + item_row)
+        keys = distinct(user_row.astype(np.int64) * n_items + item_row)
         return cls._of_keys(keys, n_users, n_items)
 
     @classmethod
@@ -45,8 +45,15 @@ class Pairs:
     @property
     def keys(self) -> Int64Array:
         """user_row · n_items + item_row of every pair, ascending."""
-        users = np.repeat(np.arange(len(self.indptr) - 1), np.diff(self.indptr))
-        return users * self.n_items + self.item_rows
+        return self.owners() * self.n_items + self.item_rows
+
+    @property
+    def n_users(self) -> int:
+        return len(self.indptr) - 1
+
+    def owners(self) -> Int64Array:
+        """int64 (n_pairs,): the user row of every pair."""
+        return np.repeat(np.arange(self.n_users), np.diff(self.indptr))
 
     def users(self) -> Int64Array:
         """Rows of the users with a pair."""
@@ -56,10 +63,9 @@ class Pairs:
         """These pairs without the other's, and these pairs that are the other's as well."""
         keys = self.keys
         shared = np.isin(keys, other.keys, assume_unique=True)
-        n_users = len(self.indptr) - 1
         return (
-            self._of_keys(keys[~shared], n_users, self.n_items),
-            self._of_keys(keys[shared], n_users, self.n_items),
+            self._of_keys(keys[~shared], self.n_users, self.n_items),
+            self._of_keys(keys[shared], self.n_users, self.n_items),
         )
 
 
@@ -126,8 +132,31 @@ def rank(
 def rank_by_popularity(seen: Pairs, users: Int64Array, x: int) -> Ranked:
     """Everybody gets what most users bought."""
     buyers = np.bincount(seen.item_rows, minlength=seen.n_items).astype(np.float32)
-    one = np.ones((len(seen.indptr) - 1, 1), np.float32)
-    return rank(one, buyers[:, None], np.zeros(len(seen.item_rows), np.float32), seen, users, x)
+    order = np.argsort(-buyers, kind="stable").astype(np.int32)
+    unseen = np.full((len(users), x), NOTHING, np.int32)
+    for place, user in enumerate(users):
+        bought = seen.item_rows[seen.indptr[user] : seen.indptr[user + 1]]
+        candidates = order[: x + len(bought)]
+        best = candidates[~np.isin(candidates, bought)][:x]
+        unseen[place, : len(best)] = best
+    scores = np.where(unseen == NOTHING, np.float32(-np.inf), buyers[unseen])
+    return Ranked(users, unseen, scores, buyers[seen.item_rows])
+
+
+def popular_where_unknown(model: Ranked, popular: Ranked, known: BoolArray) -> Ranked:
+    """As the lists are made: who has neither bought anything nor a feature that the model knows gets what is popular.
+
+    Args:
+        model, popular: of the same users, who have bought nothing.
+        known: bool (n_users,), users with a feature.
+    """
+    unknown = ~known[model.users, None]
+    return Ranked(
+        model.users,
+        np.where(unknown, popular.unseen, model.unseen),
+        np.where(unknown, popular.unseen_scores, model.unseen_scores),
+        model.seen_scores,
+    )
 
 
 def rank_by_own_purchases(decayed: Float32Array, users: Int64Array, x: int) -> Ranked:
@@ -182,22 +211,7 @@ def _hits(lists: Int32Array, users: Int64Array, relevant: Pairs) -> BoolArray:
     return hits
 
 
-def holdout(
-    model: Ranked, baselines: Mapping[str, Ranked], seen: Pairs, held_out: Pairs, kinds: Iterable[ListKind], x: int
-) -> dict[ListKind, KindMetrics]:
-    """Every kind on its own protocol.
-
-    everything: all products; new_for_you: held-out pairs and candidates not in the history; buy_again: those in it.
-    All of `model` and `baselines` rank the same users.
-    """
+def relevant_by_kind(seen: Pairs, held_out: Pairs) -> dict[ListKind, Pairs]:
+    """everything: all held-out pairs; new_for_you: those that are not in the history; buy_again: those that are."""
     new, again = held_out.split(seen)
-    relevant = {"everything": held_out, "new_for_you": new, "buy_again": again}
-    measured: dict[ListKind, KindMetrics] = {}
-    for kind in kinds:
-        figures = {
-            name: measure(make_lists(ranked, seen, kind, x), ranked.users, relevant[kind], x)
-            for name, ranked in {"model": model, **baselines}.items()
-        }
-        counted = np.diff(relevant[kind].indptr)[model.users] > 0
-        measured[kind] = KindMetrics(model=figures.pop("model"), baselines=figures, users=int(counted.sum()))
-    return measured
+    return {"everything": held_out, "new_for_you": new, "buy_again": again}

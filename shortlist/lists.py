@@ -1,16 +1,19 @@
-"""A user shard, the index and the rules in; lists of every kind out, as item rows with scores."""
+"""A user shard, the assortment and the rules in; lists of every kind, as item rows with scores, out.
+
+    candidates of a kind (candidates.py) -> re-ranking (rerank.py) -> marks of what was filled (cold_start.py)
+
+What may not be listed at all is not in the assortment (rules.py).
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from shortlist.cold_start import rank_popular, without_signal
-from shortlist.contracts.arrays import BoolArray, Float64Array, Int32Array, Int64Array, Popular, UserShard
+from shortlist.candidates import Candidates, ExactIndex, Hidden, Index, among
+from shortlist.contracts.arrays import BoolArray, Float64Array, Int32Array, Popular, UserShard
 from shortlist.contracts.lists import ListKind
-from shortlist.index import ItemIndex
-from shortlist.rules import capped_lists
-from shortlist.topx import Ranking, Seen, merged, positions, ranked, score_pairs
+from shortlist.rerank import Search, Traits, make_lists
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,13 +23,13 @@ class Assortment:
     Attributes:
         index: over the items that may be listed.
         item_rows: int32 (n,), item row of each position, ascending.
-        categories: int32 (n,), number of each position's category, −1 for none.
+        traits: what re-ranking asks of each position.
         popular: over all items.
     """
 
-    index: ItemIndex
+    index: Index
     item_rows: Int32Array
-    categories: Int32Array
+    traits: Traits
     popular: Popular
 
 
@@ -48,69 +51,37 @@ class Lists:
 
 
 class ShardLists:
-    """Makes the lists of one shard; what several kinds need is worked out once.
+    """Makes the lists of one shard.
 
     Lists of `everything` and `new_for_you` hold x distinct items wherever the items that may be listed, the user's
-    purchases and the cap leave so many; `buy_again` holds what the user has bought, which is less for many.
+    purchases and the caps leave so many; `buy_again` holds what the user has bought, which is less for many.
     """
 
-    def __init__(self, shard: UserShard, assortment: Assortment) -> None:
-        self._shard = shard
+    def __init__(self, shard: UserShard, assortment: Assortment, hidden: Hidden) -> None:
+        self._n_users = len(shard.latent)
         self._assortment = assortment
-        self._position = positions(assortment.item_rows, len(assortment.popular.everybody))
-        self._seen, kept = Seen.among(shard.indptr, shard.item_rows, self._position)
-        self._seen_users = self._seen.users()
-        base = score_pairs(shard.latent, assortment.index.vectors, self._seen_users, self._seen.items)
-        self._seen_scores = base + shard.repeat[kept]
-        self._unknown = without_signal(shard.prior, shard.indptr)
-        self._unseen: tuple[int, Ranking] | None = None
+        self._candidates = Candidates(shard, assortment.index, assortment.item_rows, assortment.popular, hidden)
+        self._search_promoted = self._promoted(shard, hidden)
 
-    def make(self, kind: ListKind, x: int, max_per_category: int | None = None) -> Lists:
+    def make(self, kind: ListKind, x: int) -> Lists:
         """The lists of one kind."""
-        searches: dict[ListKind, Callable[[Int64Array, int], Ranking]] = {
-            "everything": lambda users, k: merged(self._rank_unseen(users, k), self._rank_seen(users, k), k),
-            "new_for_you": self._rank_unseen,
-            "buy_again": self._rank_seen,
-        }
-        n_users = len(self._shard.latent)
-        ranking = capped_lists(searches[kind], n_users, x, self._assortment.categories, max_per_category)
-        filled = self._unknown[:, None] & (ranking.items >= 0)
+        search = self._candidates.search(kind)
+        ranking = make_lists(search, self._search_promoted(kind), self._n_users, x, self._assortment.traits)
+        filled = self._candidates.unknown[:, None] & (ranking.items >= 0)
         place = np.where(filled, -ranking.scores, np.inf)
         return Lists(
             items=np.append(self._assortment.item_rows, np.int32(-1))[ranking.items],
             scores=ranking.scores,
             filled=filled,
-            of_segment=place < self._own_segment()[:, None],
+            of_segment=place < self._candidates.own_segment()[:, None],
         )
 
-    def _rank_unseen(self, users: Int64Array, k: int) -> Ranking:
-        """The k best unseen items, or most popular ones, of some users."""
-        if len(users) < len(self._shard.latent):
-            return self._rank_anew(users, k)
-        if self._unseen is None or self._unseen[0] != k:
-            self._unseen = k, self._rank_anew(users, k)
-        return self._unseen[1]
-
-    def _rank_anew(self, users: Int64Array, k: int) -> Ranking:
-        ranking = Ranking.empty(len(users), k)
-        known, unknown = np.flatnonzero(~self._unknown[users]), np.flatnonzero(self._unknown[users])
-        seen = self._seen.take(users[known])
-        ranking.put(known, self._assortment.index.rank_unseen(self._shard.latent[users[known]], seen, k))
-        if len(unknown):
-            segment = self._shard.segment[users[unknown]]
-            ranking.put(unknown, rank_popular(self._assortment.popular, segment, self._position, k))
-        return ranking
-
-    def _rank_seen(self, users: Int64Array, k: int) -> Ranking:
-        place = positions(users.astype(np.int32), len(self._shard.latent))[self._seen_users]
-        wanted = place >= 0
-        return ranked(
-            place[wanted].astype(np.int64), self._seen.items[wanted], self._seen_scores[wanted], len(users), k
-        )
-
-    def _own_segment(self) -> Int64Array:
-        """int64 (n_users,): of how many items the segment's own popular ones consist, as far as they may be listed."""
-        popular = self._assortment.popular
-        listable = np.concatenate([[0], np.cumsum(self._position[popular.items] >= 0)])
-        own = np.append(np.diff(listable[popular.indptr]), 0)
-        return own[self._shard.segment]
+    def _promoted(self, shard: UserShard, hidden: Hidden) -> Callable[[ListKind], Search]:
+        """The search for a kind of list over the promoted items alone."""
+        shown = self._assortment
+        if not shown.traits.promotes:
+            return self._candidates.search
+        chosen = np.flatnonzero(shown.traits.promoted).astype(np.int32)
+        index = ExactIndex(shown.index.vectors[chosen])
+        candidates = Candidates(shard, index, shown.item_rows[chosen], shown.popular, hidden)
+        return lambda kind: among(candidates.search(kind), chosen)

@@ -70,6 +70,9 @@ class ListsTable(Protocol):
     def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
         """The lists of many users, of those that have one; a hundred in one call."""
 
+    def forget(self, user_id: str) -> int:
+        """Delete a user's lists of every run; returns how many there were."""
+
 
 class RunsTable(Protocol):
     """`runs` and the pointer of each campaign."""
@@ -80,6 +83,9 @@ class RunsTable(Protocol):
 
     def list(self, campaign: str) -> Sequence[RunRecord]:
         """Newest first."""
+
+    def all(self) -> Iterator[RunRecord]:
+        """Of every campaign, in no order."""
 
     def current(self, campaign: str) -> CurrentRun | None: ...
 
@@ -126,6 +132,12 @@ class Ledger(Protocol):
     def find(self, campaign_run: str, user_ids: Sequence[str]) -> Mapping[str, Delivery]:
         """The entries of these users, those that have one."""
 
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        """Delete a user's entries in these runs and who was last mailed at these addresses; returns how many entries.
+
+        Whoever calls this has suppressed the addresses before, as nothing here knows any more that they were mailed.
+        """
+
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         """All of a run, in the order of the user ids' UTF-8."""
 
@@ -148,6 +160,9 @@ class Suppressions(Protocol):
         Returns:
             False where the address is suppressed, which this does not lift.
         """
+
+    def erase(self, address_hash: str, at: str) -> None:
+        """Suppress from now on, and forget all but the cause: `erased` where there was none before."""
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         """Count a temporary bounce, the same event once; returns how many there are. Does not suppress by itself."""

@@ -14,7 +14,7 @@ from shortlist.evaluate import Pairs, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.model import FactorModel
-from shortlist.fm.progress import EpochReport
+from shortlist.fm.progress import EpochReport, Validate
 from shortlist.fm.repeat import RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
 from shortlist.fm.sparse import CsrLike
@@ -28,7 +28,11 @@ X: Final = 20  # list length for which γ is chosen
 MOST_USERS: Final = 1000  # users on whom γ is chosen
 AFFINITY_BLOCK: Final = 65_536
 
-OnEpoch = Callable[[EpochReport], None]
+FINAL: Final = "final"
+"""Name of the fit on all events; those from which r is learned are `look_back_2` and `look_back_1`."""
+
+OnEpoch = Callable[[str, EpochReport], None]
+"""Called with the name of a fit and how its newest epoch went."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +61,7 @@ class Recommender:
 
     def past(self, events: Interactions, shop: Shop, settings: Model) -> History:
         """The pairs of `events`, in the order of user_row, then item_row."""
-        return _past(events, shop, settings, self.reference_time)
+        return past_of(events, shop, settings, self.reference_time)
 
     def pair_repeat(self, past: History, users: Float32Array, items: Float32Array) -> Float32Array:
         """γ r of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
@@ -87,6 +91,7 @@ def learn(
     shop: Shop,
     settings: Model,
     *,
+    weak: Interactions | None = None,
     repeat: RepeatModel | None = None,
     start_from: FactorModel | None = None,
     on_epoch: OnEpoch | None = None,
@@ -99,32 +104,101 @@ def learn(
         events: at least one.
         shop: sizes and features.
         settings: of the campaign.
+        weak: what speaks for an item without being a purchase, such as clicks. The factors learn from it, as of the
+            newest of `events` where it is younger; it is no part of anybody's past.
         repeat: learned before; None learns it from the newest horizons of `events`, a fit each.
-        start_from: last week's model, aligned to these rows.
-        on_epoch, checkpoint: of the final fit, as FactorizationMachine.fit takes them.
+        start_from: last week's model, aligned to these rows; the final fit goes on from it.
+        on_epoch: hears of every epoch of every fit, after its checkpoint is written.
+        checkpoint: folder for the state of the fits after each epoch, one below it for each; called again with the
+            same arguments, they go on from there and end with the same bytes.
         n_threads: None for all cores.
     """
     reference_time = int(events.timestamp.max())
+    fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
     if repeat is None:
-        repeat = learn_repeat(events, shop, settings, n_threads=n_threads)
-    past = _past(events, shop, settings, reference_time)
-    machine = _fit(past, shop, settings, n_threads, start_from=start_from, on_epoch=on_epoch, checkpoint=checkpoint)
-    return Recommender(machine.model, repeat, reference_time)
+        repeat = _learn_repeat(events, fits)
+    known = events if weak is None else events.joined(weak.until(reference_time))
+    return Recommender(fits.fit(FINAL, fits.past(known, reference_time), start_from), repeat, reference_time)
 
 
-def learn_repeat(events: Interactions, shop: Shop, settings: Model, *, n_threads: int | None = None) -> RepeatModel:
+@dataclass(frozen=True, slots=True)
+class _Fits:
+    """Fits on purchases of the same shop up to different moments; arguments as those of `learn`."""
+
+    shop: Shop
+    settings: Model
+    n_threads: int | None
+    on_epoch: OnEpoch | None
+    checkpoint: Path | None
+
+    def past(self, events: Interactions, moment: int) -> History:
+        return past_of(events, self.shop, self.settings, moment)
+
+    def fit(self, name: str, past: History, start_from: FactorModel | None = None) -> FactorModel:
+        """Train on what was known; `name` is where the state is kept, and what the epochs' listener hears."""
+        tell = self.on_epoch
+        machine = fit_history(
+            past,
+            self.shop,
+            self.settings,
+            n_threads=self.n_threads,
+            start_from=start_from,
+            on_epoch=None if tell is None else lambda report: tell(name, report),
+            checkpoint=None if self.checkpoint is None else self.checkpoint / name,
+        )
+        return machine.model
+
+
+def fit_history(
+    past: History,
+    shop: Shop,
+    settings: Model,
+    *,
+    n_threads: int | None = None,
+    start_from: FactorModel | None = None,
+    validate: Validate | None = None,
+    on_epoch: Callable[[EpochReport], None] | None = None,
+    checkpoint: Path | None = None,
+) -> FactorizationMachine:
+    """The factorization machine alone, with the settings of a campaign; arguments as FactorizationMachine has them."""
+    shape = (shop.n_users, shop.n_items)
+    machine = FactorizationMachine(
+        n_factors=settings.n_factors,
+        epochs=settings.epochs,
+        unobserved_weight=settings.unobserved_weight,
+        regularization=settings.regularization,
+        regularization_exponent=settings.regularization_exponent,
+        feature_regularization=settings.feature_regularization,
+        max_seconds=settings.max_train_seconds,
+        n_threads=n_threads,
+        seed=settings.seed,
+    )
+    return machine.fit(
+        csr_array((past.weight, past.item_rows, past.indptr), shape=shape),
+        shop.user_features if settings.use_features else None,
+        shop.item_features if settings.use_features else None,
+        item_interactions=csr_array((past.item_weight, past.item_rows, past.indptr), shape=shape),
+        start_from=start_from,
+        validate=validate,
+        on_epoch=on_epoch,
+        checkpoint=checkpoint,
+    )
+
+
+def _learn_repeat(events: Interactions, fits: _Fits) -> RepeatModel:
     """r from the newest horizons of `events`, each seen from the moment before it; γ from the newest of them."""
+    settings = fits.settings
     horizon = settings.repeat_horizon_days
     simple = RepeatModel.simple(DEFAULT_GAMMA if settings.repeat_weight is None else settings.repeat_weight, horizon)
     if settings.repeat_weight == 0:
         return simple
     newest = int(events.timestamp.max())
-    moments = [int(newest - n * horizon * DAY_S) for n in range(HORIZONS, 0, -1)]
-    views = [_look_back(events, shop, settings, m, n_threads) for m in moments if (events.timestamp <= m).any()]
+    moments = {n: int(newest - n * horizon * DAY_S) for n in range(HORIZONS, 0, -1)}
+    views = [_look_back(n, events, fits, m) for n, m in moments.items() if (events.timestamp <= m).any()]
     if not views:
         return simple
     facts, came_back = (np.concatenate([getattr(view, name) for view in views]) for name in ("facts", "came_back"))
-    with threads(n_threads) as crew:
+    with threads(fits.n_threads) as crew:
         learned = fit_repeat(facts, came_back, horizon_days=horizon, seed=settings.seed, crew=crew)
         gamma = settings.repeat_weight if settings.repeat_weight is not None else _choose_gamma(learned, views[-1])
     return replace(learned, gamma=gamma)
@@ -150,11 +224,12 @@ class _View:
     bought: Pairs
 
 
-def _look_back(events: Interactions, shop: Shop, settings: Model, moment: int, n_threads: int | None) -> _View:
-    horizon = settings.repeat_horizon_days
-    past = _past(events.where(events.timestamp <= moment), shop, settings, moment)
+def _look_back(n: int, events: Interactions, fits: _Fits, moment: int) -> _View:
+    """From `moment`, the beginning of the n-th newest horizon."""
+    shop, horizon = fits.shop, fits.settings.repeat_horizon_days
+    past = fits.past(events.where(events.timestamp <= moment), moment)
     later = events.where((events.timestamp > moment) & (events.timestamp <= moment + horizon * DAY_S))
-    users, items = latent(_fit(past, shop, settings, n_threads).model, shop)
+    users, items = latent(fits.fit(f"look_back_{n}", past), shop)
     seen = Pairs(past.indptr, past.item_rows, shop.n_items)
     bought = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
@@ -168,7 +243,7 @@ def latent(model: FactorModel, shop: Shop) -> tuple[Float32Array, Float32Array]:
     return users, item_latent(model, shop.item_features if with_items else None)
 
 
-def _past(events: Interactions, shop: Shop, settings: Model, reference_time: int) -> History:
+def past_of(events: Interactions, shop: Shop, settings: Model, reference_time: int) -> History:
     return history(
         events,
         n_users=shop.n_users,
@@ -177,42 +252,6 @@ def _past(events: Interactions, shop: Shop, settings: Model, reference_time: int
         half_life_days=settings.half_life_days,
         item_half_life_days=settings.item_half_life_days,
         saturation=settings.saturation,
-    )
-
-
-def _fit(
-    past: History,
-    shop: Shop,
-    settings: Model,
-    n_threads: int | None,
-    *,
-    start_from: FactorModel | None = None,
-    on_epoch: OnEpoch | None = None,
-    checkpoint: Path | None = None,
-) -> FactorizationMachine:
-    shape = (shop.n_users, shop.n_items)
-    pairs = csr_array((past.weight, past.item_rows, past.indptr), shape=shape)
-    for_items = csr_array((past.item_weight, past.item_rows, past.indptr), shape=shape)
-    machine = FactorizationMachine(
-        n_factors=settings.n_factors,
-        epochs=settings.epochs,
-        unobserved_weight=settings.unobserved_weight,
-        regularization=settings.regularization,
-        regularization_exponent=settings.regularization_exponent,
-        feature_regularization=settings.feature_regularization,
-        max_seconds=settings.max_train_seconds,
-        n_threads=n_threads,
-        seed=settings.seed,
-    )
-    users, items = (shop.user_features, shop.item_features) if settings.use_features else (None, None)
-    return machine.fit(
-        pairs,
-        users,
-        items,
-        item_interactions=for_items,
-        start_from=start_from,
-        on_epoch=on_epoch,
-        checkpoint=checkpoint,
     )
 
 

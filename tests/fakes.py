@@ -104,6 +104,12 @@ class MemoryListsTable:
     def find(self, user_ids: Sequence[str], run_id: str) -> Mapping[str, StoredLists]:
         return {user: self.items[user, run_id] for user in user_ids if (user, run_id) in self.items}
 
+    def forget(self, user_id: str) -> int:
+        theirs = [key for key in self.items if key[0] == user_id]
+        for key in theirs:
+            del self.items[key]
+        return len(theirs)
+
 
 class MemoryRunsTable:
     """RunsTable in dicts."""
@@ -121,6 +127,9 @@ class MemoryRunsTable:
     def list(self, campaign: str) -> Sequence[RunRecord]:
         found = [record for (name, _), record in self.records.items() if name == campaign]
         return sorted(found, key=lambda record: record.started_at, reverse=True)
+
+    def all(self) -> Iterator[RunRecord]:
+        return iter(self.records.values())
 
     def current(self, campaign: str) -> CurrentRun | None:
         return self.pointers.get(campaign)
@@ -193,6 +202,14 @@ class MemoryLedger:
         found = ((user_id, self.deliveries.get((campaign_run, user_id))) for user_id in user_ids)
         return {user_id: entry for user_id, entry in found if entry}
 
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        for address_hash in address_hashes:
+            self.addresses.pop(address_hash, None)
+        theirs = [(run, user_id) for run in campaign_runs if (run, user_id) in self.deliveries]
+        for key in theirs:
+            del self.deliveries[key]
+        return len(theirs)
+
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         for (partition, _), delivery in sorted(self.deliveries.items(), key=lambda pair: pair[0][1].encode()):
             if partition == campaign_run:
@@ -222,6 +239,10 @@ class MemorySuppressions:
             return False
         self.standings[address_hash] = Standing(less_often=less_often, paused_until=paused_until)
         return True
+
+    def erase(self, address_hash: str, at: str) -> None:
+        self.standings[address_hash] = Standing(cause=self.causes.get(address_hash, "erased"))
+        self.soft_bounces.pop(address_hash, None)
 
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         events = self.soft_bounces.setdefault(address_hash, set())

@@ -29,6 +29,7 @@ MAIL = Mail(
     shop_url="https://shop.example.com/",
     postal_address="Corner Shop, 1 Main Street, Springfield",
     items=3,
+    control_share=0,
 )
 CAMPAIGN = Campaign(name="weekly-picks", lists=("new_for_you", "buy_again"), mail=MAIL)
 RUN = Run(run_id="r1", campaign="weekly-picks", as_of="2026-01-05T06:00:00+00:00")
@@ -124,12 +125,12 @@ class Mailing:
 
     def outcomes(self) -> dict[str, str]:
         """What the outcome files say of each recipient."""
-        found = {}
-        for stored in self.store.list(RunKeys(self.run.run_id).root + "outcomes/"):
-            for line in self.store.read(stored.key).splitlines():
-                row = msgspec.json.decode(line)
-                found[row["user_id"]] = row["outcome"]
-        return found
+        return {row["user_id"]: row["outcome"] for row in self.outcome_lines()}
+
+    def outcome_lines(self) -> list[dict[str, object]]:
+        """The lines of the outcome files."""
+        stored = self.store.list(RunKeys(self.run.run_id).outcomes_prefix)
+        return [msgspec.json.decode(line) for one in stored for line in self.store.read(one.key).splitlines()]
 
 
 class FaultyTransport(MemoryTransport):

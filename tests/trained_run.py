@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from shortlist.config import Campaign, Input, Rules, Shards, Table
-from shortlist.contracts.arrays import Catalogue, StringTable, npy_bytes
+from shortlist.contracts.arrays import StringTable, Withheld, npy_bytes
 from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest, Output
@@ -21,6 +21,7 @@ from shortlist.latent import item_latent
 from shortlist.stages.build_index import build_index
 from shortlist.stages.rank import rank
 from shortlist.stages.repackage import repackage
+from tests.catalogues import catalogue
 from tests.fakes import FixedClock, MemoryStore
 
 N_USERS, N_ITEMS, N_FACTORS, X = 70, 120, 6, 8
@@ -51,7 +52,13 @@ def item_id(row: int) -> str:
     return f"item-{row:03d}"
 
 
-def trained_run(campaign: Campaign = CAMPAIGN, *, n_users: int = N_USERS, model_run: str = RUN.run_id) -> MemoryStore:
+def trained_run(
+    campaign: Campaign = CAMPAIGN,
+    *,
+    n_users: int = N_USERS,
+    model_run: str = RUN.run_id,
+    withheld: Withheld | None = None,
+) -> MemoryStore:
     """A bucket in which Prepare and Train have finished RUN."""
     store = MemoryStore()
     keys = RunKeys(RUN.run_id)
@@ -60,7 +67,9 @@ def trained_run(campaign: Campaign = CAMPAIGN, *, n_users: int = N_USERS, model_
     rng = np.random.default_rng(5)
     bought = [purchases(rng, row) for row in range(n_users)]
     dataset = made_up_dataset(bought)
-    put(store, "Prepare", {keys.dataset(name): body for name, body in dataset.files()}, {"users": n_users})
+    nothing = Withheld(np.zeros(n_users + 1, np.int64), np.empty(0, np.int32))
+    files = {"withheld.npz": (withheld or nothing).to_bytes(), **dict(dataset.files())}
+    put(store, "Prepare", {keys.dataset(name): body for name, body in files.items()}, {"users": n_users})
     model = made_up_model(rng, n_users)
     put(store, "Train", model_files(keys, model, bought, dataset, rng), {"model_run": model_run})
     return store
@@ -103,15 +112,14 @@ def made_up_dataset(bought: list[np.ndarray]) -> Dataset:
             weight=np.ones(len(user_row), np.float32),
             held_out=np.zeros(len(user_row), np.bool_),
         ),
-        catalogue=Catalogue(
-            title=StringTable.of(f"Product {row}" for row in range(N_ITEMS)),
-            url=StringTable.of(f"https://shop.example.com/{row}" for row in range(N_ITEMS)),
-            image_url=StringTable.of([""] * N_ITEMS),
-            currency=StringTable.of(["EUR"] * N_ITEMS),
-            category=StringTable.of(CATEGORIES[number] for number in category),
+        catalogue=catalogue(
+            [f"Product {row}" for row in range(N_ITEMS)],
+            url=[f"https://shop.example.com/{row}" for row in range(N_ITEMS)],
+            currency=["EUR"] * N_ITEMS,
+            category=[CATEGORIES[number] for number in category],
+            brand=[f"Brand {row % 7}" for row in range(N_ITEMS)],
             price=np.where(np.arange(N_ITEMS) == 0, np.nan, 1 + np.arange(N_ITEMS) / 4),
-            available_from=np.full(N_ITEMS, -1, np.int64),
-            available_until=np.full(N_ITEMS, -1, np.int64),
+            margin=np.arange(N_ITEMS) % 11,
             in_stock=in_stock,
         ),
         user_features=one_hot(age, with_age, [f"age={value}" for value in AGES]),

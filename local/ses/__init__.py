@@ -12,18 +12,23 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from local.ses.account import Account
 from local.ses.events import EventPublisher
 from local.ses.mailbox import Mailbox
+from local.ses.readers import Readers
 
 if TYPE_CHECKING:
     from local.server import EmbeddedAws
 
 
 class Ses:
-    """What tests and tools may look at and change: `account` (quotas, suppression list), `mailbox`, `events`."""
+    """What tests and tools may look at and change: `account` (quotas, suppression list), `mailbox`, `events`.
+
+    `readers` opens messages and follows their links.
+    """
 
     def __init__(self, aws: EmbeddedAws) -> None:
         self.account = Account()
         self.mailbox = Mailbox(aws.mailbox)
         self.events = EventPublisher(aws)
+        self.readers = Readers(aws)
 
 
 def install(aws: EmbeddedAws) -> None:

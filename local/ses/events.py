@@ -24,14 +24,16 @@ from local.ses.message import Message
 if TYPE_CHECKING:
     from local.server import EmbeddedAws
 
-TYPES = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY")
-NEVER_HAPPEN = ("OPEN", "CLICK", "RENDERING_FAILURE", "DELIVERY_DELAY", "SUBSCRIPTION")
+TYPES = ("SEND", "REJECT", "BOUNCE", "COMPLAINT", "DELIVERY", "OPEN", "CLICK")
+NEVER_HAPPEN = ("RENDERING_FAILURE", "DELIVERY_DELAY", "SUBSCRIPTION")
 _DETAIL_TYPES = {
     "Send": "Email Sent",
     "Reject": "Email Rejected",
     "Bounce": "Email Bounced",
     "Complaint": "Email Complaint Received",
     "Delivery": "Email Delivered",
+    "Open": "Email Opened",
+    "Click": "Email Clicked",
 }
 _log = logging.getLogger(__name__)
 
@@ -173,6 +175,19 @@ class MessageEvents:
             "arrivalDate": self._at,
         }
         return self._event("Complaint", details)
+
+    def open(self, at: datetime, user_agent: str, ip: str) -> dict[str, Any]:
+        return self._event("Open", {"ipAddress": ip, "timestamp": _iso(at), "userAgent": user_agent})
+
+    def click(self, link: str, at: datetime, user_agent: str, ip: str) -> dict[str, Any]:
+        details = {
+            "ipAddress": ip,
+            "link": link,
+            "linkTags": None,
+            "timestamp": _iso(at),
+            "userAgent": user_agent,
+        }
+        return self._event("Click", details)
 
     def _event(self, kind: str, details: dict[str, Any]) -> dict[str, Any]:
         return {"eventType": kind, "mail": self._mail, kind.lower(): details}

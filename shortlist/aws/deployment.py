@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from shortlist.contracts.deployment import OUTPUTS, STACK_NAME
 from shortlist.errors import ContractError
 
+_PATIENT = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=10, read_timeout=60)
 _CURE = "Deploy it (docs/deploy.md), or correct the region and the credentials."
 
 
@@ -24,14 +25,13 @@ class Account:
         self._endpoint = endpoint or None
         self._clients: dict[str, Any] = {}
 
-    def client(self, service: str) -> Any:
-        """A boto3 client, made once.
+    def client(self, service: str, config: Config = _PATIENT) -> Any:
+        """A boto3 client, made once; the first call for a service decides its configuration.
 
         Raises:
             ContractError: no region is configured.
         """
         if service not in self._clients:
-            config = Config(retries={"mode": "standard", "max_attempts": 6}, connect_timeout=10, read_timeout=60)
             try:
                 self._clients[service] = self._session.client(  # type: ignore[call-overload]
                     service, endpoint_url=self._endpoint, config=config

@@ -64,6 +64,32 @@ def read_items(client: Any, table: str, keys: Sequence[Mapping[str, str]]) -> It
             raise TransientError(f"DynamoDB throttles reads of {table}.")
 
 
+def delete_all(client: Any, table: str, key: tuple[str, str], partition: str) -> int:
+    """Delete every item of a partition; returns how many there were.
+
+    Args:
+        key: names of the table's partition key and sort key.
+    """
+    names = {"#partition": key[0], "#sort": key[1]}
+    pages = client.get_paginator("query").paginate(
+        TableName=table,
+        KeyConditionExpression="#partition = :partition",
+        ProjectionExpression="#partition, #sort",
+        ExpressionAttributeNames=names,
+        ExpressionAttributeValues={":partition": {"S": partition}},
+        ConsistentRead=True,
+    )
+    found = 0
+    try:
+        for page in pages:
+            for item in page["Items"]:
+                client.delete_item(TableName=table, Key=item)
+                found += 1
+    except ClientError as error:
+        raise translated(error, table) from error
+    return found
+
+
 def pause(attempt: int) -> None:
     """Exponential, jittered, at most 2 s."""
     time.sleep(random.uniform(0.5, 1.0) * min(2.0, 0.05 * 2**attempt))  # noqa: S311 - jitter

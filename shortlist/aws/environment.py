@@ -27,6 +27,7 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True):
     configuration_set: str = ""
     unsubscribe_url: str = ""
     unsubscribe_key_secret: str = ""
+    smtp_login_secret: str = ""
 
     @classmethod
     def from_variables(cls, variables: Mapping[str, str] | None = None) -> "Environment":

@@ -14,7 +14,7 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.dynamodb import code_of, item_of, read_rows, row_of, translated
-from shortlist.contracts.records import SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
+from shortlist.contracts.records import DELIVERIES_KEY, SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
 
 DAY_S: Final = 86_400
 ENTRY_DAYS: Final = 400
@@ -113,6 +113,18 @@ class DynamoLedger:
         keys = [{"campaign_run": campaign_run, "user_id": user_id} for user_id in user_ids]
         rows = read_rows(self._client, self._table, keys)
         return {row["user_id"]: msgspec.convert(row, Delivery) for row in rows}
+
+    def forget(self, user_id: str, campaign_runs: Sequence[str], address_hashes: Sequence[str]) -> int:
+        keys = [{"campaign_run": campaign_run, "user_id": user_id} for campaign_run in campaign_runs]
+        found = list(read_rows(self._client, self._table, keys)) if keys else []
+        mailed = [_key(f"@{address_hash}") for address_hash in address_hashes]
+        for row in [*found, *mailed]:
+            key = {name: {"S": row[name]} for name in DELIVERIES_KEY}
+            try:
+                self._client.delete_item(TableName=self._table, Key=key)
+            except ClientError as error:
+                raise translated(error, self._table) from error
+        return len(found)
 
     def entries(self, campaign_run: str) -> Iterator[Delivery]:
         pages = self._client.get_paginator("query").paginate(

@@ -14,9 +14,9 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.clock import SystemClock
-from shortlist.aws.dynamodb import read_items, translated
+from shortlist.aws.dynamodb import delete_all, read_items, translated
 from shortlist.contracts.lists import Reason
-from shortlist.contracts.records import StoredItem, StoredLists
+from shortlist.contracts.records import RECOMMENDATIONS_KEY, StoredItem, StoredLists
 from shortlist.errors import TransientError
 from shortlist.ports import Clock
 
@@ -76,6 +76,9 @@ class DynamoListsTable:
         keys = [{"user_id": user_id, "run_id": run_id} for user_id in user_ids]
         found = map(_lists_of, read_items(self._client, self._table, keys))
         return {lists.user_id: lists for lists in found}
+
+    def forget(self, user_id: str) -> int:
+        return delete_all(self._client, self._table, RECOMMENDATIONS_KEY, user_id)
 
     def _write(self, requests: list[Item]) -> list[Item]:
         """One call; returns what has to be written again."""

@@ -4,11 +4,14 @@ from functools import lru_cache
 
 from shortlist.aws.clients import client
 from shortlist.aws.ledger import DynamoLedger
-from shortlist.aws.secrets import SecretKeys
+from shortlist.aws.secrets import SecretKeys, read_login
 from shortlist.aws.ses import SesTransport, ses_client
 from shortlist.aws.suppressions import DynamoSuppressions
 from shortlist.aws.wiring import clock, environment
+from shortlist.config import Smtp
 from shortlist.mail.token import Keys
+from shortlist.ports import MailTransport
+from shortlist.smtp import SmtpTransport
 
 
 @lru_cache
@@ -22,8 +25,11 @@ def suppressions() -> DynamoSuppressions:
 
 
 @lru_cache
-def transport() -> SesTransport:
-    return SesTransport(ses_client(), environment().configuration_set)
+def transport(smtp: Smtp | None) -> MailTransport:
+    """SES, or the mail server that the campaign names."""
+    if smtp is None:
+        return SesTransport(ses_client(), environment().configuration_set)
+    return SmtpTransport(smtp, lambda: read_login(client("secretsmanager"), environment().smtp_login_secret))
 
 
 @lru_cache

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 from botocore.exceptions import ClientError
 
-from shortlist.aws.dynamodb import code_of, translated
-from shortlist.contracts.records import EXPIRES_AT, Response
+from shortlist.aws.dynamodb import code_of, delete_all, translated
+from shortlist.contracts.records import EXPIRES_AT, RESPONSES_KEY, Response
 
 RESPONSE_DAYS: Final = 400
 """How long a response counts after it was given last."""
@@ -69,23 +69,7 @@ class DynamoResponses:
         return self._scan({})
 
     def forget(self, user_id: str) -> int:
-        query = {
-            "TableName": self._table,
-            "KeyConditionExpression": "user_id = :user",
-            "ExpressionAttributeValues": {":user": {"S": user_id}},
-            "ConsistentRead": True,
-            "ProjectionExpression": "user_id, #response",
-            "ExpressionAttributeNames": {"#response": "response"},  # a word of DynamoDB's own
-        }
-        found = 0
-        try:
-            for page in self._client.get_paginator("query").paginate(**query):
-                for key in page["Items"]:
-                    self._client.delete_item(TableName=self._table, Key=key)
-                    found += 1
-        except ClientError as error:
-            raise translated(error, self._table) from error
-        return found
+        return delete_all(self._client, self._table, RESPONSES_KEY, user_id)
 
     def _scan(self, query: Mapping[str, Any]) -> Iterator[Response]:
         def read(segment: int) -> list[Response]:

@@ -1,6 +1,6 @@
 """RunsTable over DynamoDB: a record per run, and per campaign the pointer to the published one, moved on condition."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -49,6 +49,14 @@ class DynamoRunsTable:
             raise translated(error, self._table) from error
         records = [msgspec.convert(row, RunRecord) for row in rows if row["run_id"] != CURRENT]
         return sorted(records, key=lambda record: record.started_at, reverse=True)
+
+    def all(self) -> Iterator[RunRecord]:
+        try:
+            for page in self._client.get_paginator("scan").paginate(TableName=self._table, ConsistentRead=True):
+                rows = [row_of(item) for item in page["Items"]]
+                yield from (msgspec.convert(row, RunRecord) for row in rows if row["run_id"] != CURRENT)
+        except ClientError as error:
+            raise translated(error, self._table) from error
 
     def current(self, campaign: str) -> CurrentRun | None:
         row = self._read(campaign, CURRENT)

@@ -27,18 +27,15 @@ _SET_UP: Final = {
 _REFUSED: Final = {"MessageRejected", "BadRequestException"}
 
 
-def ses_client() -> Any:
-    """A client that never repeats a call by itself: a message whose answer was lost may have been taken.
+ONCE: Final = Config(
+    retries={"mode": "standard", "total_max_attempts": 1}, connect_timeout=5, read_timeout=15, tcp_keepalive=True
+)
+"""Never repeat a call: a message whose answer was lost may have been taken. Shorter than delivery.MARGIN_S."""
 
-    Its time-outs are shorter than shortlist.mail.delivery.MARGIN_S.
-    """
-    config = Config(
-        retries={"mode": "standard", "total_max_attempts": 1},
-        connect_timeout=5,
-        read_timeout=15,
-        tcp_keepalive=True,
-    )
-    return boto3.client("sesv2", config=config)
+
+def ses_client() -> Any:
+    """A client that calls once."""
+    return boto3.client("sesv2", config=ONCE)
 
 
 class SesTransport:

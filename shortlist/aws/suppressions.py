@@ -63,6 +63,21 @@ class DynamoSuppressions:
             return False
         return True
 
+    def erase(self, address_hash: str, at: str) -> None:
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key={"address_hash": {"S": address_hash}},
+                UpdateExpression=(
+                    "SET cause = if_not_exists(cause, :erased), suppressed_at = if_not_exists(suppressed_at, :at) "
+                    "REMOVE less_often, paused_until, preferred_at"
+                ),
+                ExpressionAttributeValues={":erased": {"S": "erased"}, ":at": {"S": at}},
+            )
+            self._client.delete_item(TableName=self._table, Key={"address_hash": {"S": f"soft#{address_hash}"}})
+        except ClientError as error:
+            raise translated(error, self._table) from error
+
     def add_soft_bounce(self, address_hash: str, event_id: str, at: str) -> int:
         expires_at = int(datetime.fromisoformat(at).timestamp()) + SOFT_BOUNCE_DAYS * 86_400
         try:

@@ -62,7 +62,7 @@ def upload(campaign: Campaign, campaign_file: bytes, tables: Mapping[str, Path |
     total = 0
     for table in INPUT_TABLES:
         prefix = input_prefix(campaign.input.prefix, table)
-        files = {prefix + path.name: path for path in files_of(tables[table])}
+        files = {prefix + path.name: path for path in files_of(tables.get(table))}
         for key, path in files.items():
             total += store.upload(path, key).size
         store.delete([entry.key for entry in store.list(prefix) if entry.key not in files])

@@ -13,6 +13,7 @@ Layout of `dataset/` (written by Prepare):
     responses/item_row.npy             int32 (m,)
     responses/kind.npy                 int8 (m,), see RESPONSE_CODES
     responses/timestamp.npy            int64 (m,), epoch seconds of the newest, none after the run's as_of
+    withheld.npz                       see Withheld
     user_features/, item_features/     CSR (n_rows × n_features): indptr.npy int64, indices.npy int32, data.npy float32,
                                        names.npz StringTable ("department=DRUG GM")
 
@@ -50,13 +51,16 @@ UInt8Array = NDArray[np.uint8]
 RESPONSE_CODES: Final = {"not_interested": 0, "clicked": 1}
 """What recipients said of items: that they want to see no more of it, that they looked at it."""
 
-CATALOGUE_STRINGS: Final = ("title", "url", "image_url", "currency", "category")
+CATALOGUE_STRINGS: Final = ("title", "url", "image_url", "currency", "category", "brand")
 """StringTables of items.npz, stored as `<name>.offsets` and `<name>.utf8`; missing values are empty strings."""
 CATALOGUE_NUMBERS: Final = {
     "price": "float64",  # NaN: unknown
+    "margin": "float64",  # NaN: unknown
     "available_from": "int64",  # epoch seconds, −1: always
     "available_until": "int64",  # epoch seconds, −1: for ever
     "in_stock": "bool",  # True where the shop does not say
+    "offer_from": "int64",  # epoch seconds, −1: no offer; of the offer that is open at the run's as_of, or the next
+    "offer_until": "int64",  # epoch seconds, −1: no end
 }
 
 
@@ -129,6 +133,8 @@ class UserShard:
         days: int32 (nnz,), on how many days the user took the item.
         segment: int32 (n,), segment of the user for fills, −1 for none.
         prior: float32 (n, d), the prior mean of `latent`: what the user's features alone say; zeros without any.
+        withheld_indptr: int64 (n + 1,).
+        withheld_rows: int32 (nnz,), CSR of items that are on no list of the user, ascending within a user.
     """
 
     first_row: int
@@ -142,6 +148,8 @@ class UserShard:
     days: Int32Array
     segment: Int32Array
     prior: Float32Array
+    withheld_indptr: Int64Array
+    withheld_rows: Int32Array
 
     def to_bytes(self) -> bytes:
         return npz_bytes(
@@ -157,6 +165,8 @@ class UserShard:
                 "days": self.days,
                 "segment": self.segment,
                 "prior": self.prior,
+                "withheld_indptr": self.withheld_indptr,
+                "withheld_rows": self.withheld_rows,
             }
         )
 
@@ -175,7 +185,30 @@ class UserShard:
             days=a["days"],
             segment=a["segment"],
             prior=a["prior"],
+            withheld_indptr=a["withheld_indptr"],
+            withheld_rows=a["withheld_rows"],
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Pairs of a user and an item that is on none of the user's lists, as CSR over all users.
+
+    Attributes:
+        indptr: int64 (n_users + 1,).
+        item_rows: int32 (nnz,), ascending within a user, each once.
+    """
+
+    indptr: Int64Array
+    item_rows: Int32Array
+
+    def to_bytes(self) -> bytes:
+        return npz_bytes({"indptr": self.indptr, "item_rows": self.item_rows})
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "Withheld":
+        a = npz_arrays(raw)
+        return cls(a["indptr"], a["item_rows"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,10 +256,14 @@ class Catalogue:
     image_url: StringTable
     currency: StringTable
     category: StringTable
+    brand: StringTable
     price: Float64Array
+    margin: Float64Array
     available_from: Int64Array
     available_until: Int64Array
     in_stock: BoolArray
+    offer_from: Int64Array
+    offer_until: Int64Array
 
     def to_bytes(self) -> bytes:
         arrays: dict[str, NDArray[Any]] = {}

@@ -16,6 +16,9 @@ OUTPUTS: Final = {
 }
 """Field of `shortlist.aws.deployment.Deployment` -> name of the stack's output."""
 
+SMTP_LOGIN_SECRET: Final = f"{STACK_NAME}/SmtpLogin"
+"""Name of the secret with the login of the campaigns' mail server; it exists where one of them has `mail.smtp`."""
+
 METRIC_NAMESPACE: Final = "Shortlist"
 HELD_BACK_METRIC: Final = "HeldBack"
 """Count 1, dimension service=HoldBack, each time a model is held back."""

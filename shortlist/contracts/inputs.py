@@ -8,11 +8,26 @@ REQUIRED_COLUMNS: Final = {
     "interactions": ("user_id", "item_id", "timestamp"),
     "items": ("item_id", "title"),
     "users": ("user_id",),
+    "offers": ("item_id",),
+    "blocks": ("user_id",),
 }
 OPTIONAL_COLUMNS: Final = {
     "interactions": ("event_type", "value"),
-    "items": ("url", "image_url", "price", "currency", "category", "available_from", "available_until", "in_stock"),
+    "items": (
+        "url",
+        "image_url",
+        "price",
+        "currency",
+        "margin",
+        "category",
+        "brand",
+        "available_from",
+        "available_until",
+        "in_stock",
+    ),
     "users": ("email", "first_name", "locale", "time_zone", "subscribed"),
+    "offers": ("offer_from", "offer_until"),
+    "blocks": ("item_id", "category", "brand"),
 }
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from shortlist.errors import ContractError
 
-INPUT_TABLES: Final = ("interactions", "items", "users")
+INPUT_TABLES: Final = ("interactions", "items", "users", "offers", "blocks")
 INPUT_PREFIX: Final = "input/"
 RUNS_PREFIX: Final = "runs/"
 CAMPAIGNS_PREFIX: Final = "campaigns/"
@@ -121,11 +121,20 @@ class RunKeys:
 
     def outcomes(self, shard: str) -> str:
         """What became of every recipient of a recipient shard (JSON Lines: user_id, outcome, detail)."""
-        return f"{self.root}outcomes/{shard}.jsonl"
+        return f"{self.outcomes_prefix}{shard}.jsonl"
+
+    @property
+    def outcomes_prefix(self) -> str:
+        return f"{self.root}outcomes/"
 
     def approval(self, name: str) -> str:
         """`request.json`: the question to the team and its answer; `preview.eml`: a message, made out to nobody."""
         return f"{self.root}approval/{name}"
+
+    @property
+    def attribution(self) -> str:
+        """What came of the campaign's earlier mailings, by the purchases that this run's Prepare read."""
+        return f"{self.root}attribution.json"
 
     def failure(self, stage: str) -> str:
         """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""

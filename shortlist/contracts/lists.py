@@ -38,6 +38,8 @@ class ListedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
     image_url: str = ""
     category: str = ""
+    brand: str = ""
+    offer_until: str = ""  # ISO 8601 UTC, of an offer that is open; empty where there is none or it has no end
     filled: bool = False  # not from the model's candidates, but from what is popular
 
 

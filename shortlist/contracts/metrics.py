@@ -6,21 +6,55 @@ from shortlist.contracts.lists import ListKind
 
 
 class ListMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Averages over users, in [0, 1]; recall = hits / min(x, relevant), coverage = share of the catalogue listed."""
+    """Averages over users; recall = hits / min(x, relevant), coverage = share of the catalogue listed.
+
+    Attributes:
+        recall, ndcg, average_precision, hit_rate, coverage: in [0, 1].
+        novelty: mean −log2 of the share of customers who have bought a listed item, bits (Zhou et al., PNAS 2010).
+        mean_popularity: mean share of customers who have bought a listed item, in [0, 1].
+        diversity: 1 − mean cosine between the items of a list, in [0, 2] (Ziegler et al., WWW 2005).
+    """
 
     recall: float
     ndcg: float
     average_precision: float
     hit_rate: float
     coverage: float
+    novelty: float = 0.0
+    mean_popularity: float = 0.0
+    diversity: float = 0.0
+
+
+class GroupMetrics(msgspec.Struct, frozen=True, kw_only=True):
+    """Some of the evaluated users, or some of what they bought.
+
+    Attributes:
+        name: `activity 1` (the tenth that bought least before) to `activity 10`, `new users`, `new items`.
+        users: who count.
+        recall, ndcg: of the `model` and each baseline.
+    """
+
+    name: str
+    users: int
+    recall: dict[str, float]
+    ndcg: dict[str, float]
 
 
 class KindMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """One list kind: the model beside the baselines on the same users and candidates."""
+    """One list kind: the model beside the baselines on the same users and candidates.
+
+    Attributes:
+        baselines: `popularity`, `buy_it_again`.
+        users: who bought something of this kind in the held-out part.
+        groups: the same figures for parts of them, and for users and items that nobody had seen before.
+        bought_mean_popularity: `mean_popularity` of what they bought, beside which that of the lists shows their bias.
+    """
 
     model: ListMetrics
-    baselines: dict[str, ListMetrics]  # "popularity", "buy_it_again"
+    baselines: dict[str, ListMetrics]
     users: int
+    groups: tuple[GroupMetrics, ...] = ()
+    bought_mean_popularity: float = 0.0
 
 
 class HoldoutMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +94,14 @@ class IndexMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """`metrics.json`: everything the quality gate looked at, and what it said."""
+    """`metrics.json`: everything the quality gate looked at, and what it said.
+
+    `published` has the figures of the published run by list kind, where they compare.
+    """
 
     holdout: HoldoutMetrics
     index: IndexMetrics
     publish: bool
     reasons: tuple[str, ...]
     published_run: str = ""
+    published: dict[ListKind, ListMetrics] = {}

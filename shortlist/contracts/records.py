@@ -88,7 +88,7 @@ class Delivery(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes:
         claimed_by: unique to one attempt of one Lambda at one message; only it may record the outcome.
-        detail: cause of a suppression, a rejection or a bounce.
+        detail: cause of a suppression, a rejection or a bounce; when it was delivered.
     """
 
     campaign_run: str

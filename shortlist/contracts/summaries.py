@@ -2,6 +2,8 @@
 
 import msgspec
 
+from shortlist.contracts.lists import ListKind
+
 
 class RejectReason(msgspec.Struct, frozen=True, kw_only=True):
     """Why rows of an input table were set aside: the reason in words, how many rows, and where the first one stands."""
@@ -24,6 +26,15 @@ class PrepareSummary(msgspec.Struct, frozen=True, kw_only=True):
     campaign_source: str = ""  # in words, where the campaign file lay
 
 
+class RankSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one shard of Rank: places on lists, those filled with what is popular, lists that are short, by reason."""
+
+    listed: int = 0
+    filled: int = 0
+    short: dict[ListKind, int] = {}
+    reasons: dict[str, int] = {}
+
+
 class WriteTopXSummary(msgspec.Struct, frozen=True, kw_only=True):
     """Of one shard of WriteTopX: users whose lists are stored."""
 
@@ -42,6 +53,7 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
         rejected: refused by the mail service for good.
         in_doubt: claimed by an attempt that ended without an answer; not mailed again.
         without_list: had no item on the list that is mailed.
+        held_out: of the control group, which is not mailed.
         waiting: not mailed yet, as their send window is closed, the day's quota is used up or the campaign is paused.
         resume_at: when the first of them may be mailed, ISO 8601 UTC; empty where nobody waits.
     """
@@ -53,6 +65,7 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
     recipients: int = 0
     already_sent: int = 0
     without_list: int = 0
+    held_out: int = 0
     waiting: int = 0
     resume_at: str = ""
     suppressed_by_cause: dict[str, int] = {}

@@ -24,7 +24,9 @@ COLUMN_KINDS: Final[Mapping[str, Mapping[str, CellKind]]] = {
         "image_url": "text",
         "currency": "text",
         "category": "text",
+        "brand": "text",
         "price": "number",
+        "margin": "number",
         "available_from": "moment",
         "available_until": "moment",
         "in_stock": "truth",
@@ -140,8 +142,9 @@ def _column(batch: Batch, name: str, kind: CellKind) -> pa.Array:
     if name not in batch.columns:
         return pa.nulls(len(batch), _ARROW_TYPES[kind])
     array = batch.read(kind, name)
-    if name == "price":
+    if kind == "number":
         array = pc.if_else(pc.is_nan(array), pa.scalar(None, pa.float64()), array)
+    if name == "price":
         batch.refuse(pc.fill_null(pc.less(array, 0.0), False).to_numpy(zero_copy_only=False), name, "is negative")
     return array
 

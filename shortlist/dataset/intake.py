@@ -11,9 +11,11 @@ from shortlist.contracts.keys import input_prefix
 from shortlist.dataset.entities import COLUMN_KINDS, Entities, batches_of, no_entities, read_entities
 from shortlist.dataset.ids import EncodedIds
 from shortlist.dataset.newest_lines import NewestLines
+from shortlist.dataset.offers import Offers, read_offers
 from shortlist.dataset.purchases import Purchases, read_purchases
 from shortlist.dataset.reader import Batch, InputTable, batches, check_columns, open_table
 from shortlist.dataset.rejects import Rejects
+from shortlist.dataset.withheld import NamedPairs, read_blocks
 from shortlist.errors import DatasetError
 from shortlist.ports import Progress
 
@@ -26,12 +28,14 @@ Files = Mapping[str, Sequence[tuple[Path, str]]]
 
 @dataclass(frozen=True, slots=True)
 class Intake:
-    """What the shop sent. `tables` has those that were read; items or users may be missing there."""
+    """What the shop sent. `tables` has those that were read; only interactions are always there."""
 
     tables: Mapping[str, InputTable]
     purchases: Purchases
     items: Entities
     users: Entities
+    offers: Offers
+    blocks: Mapping[str, NamedPairs]
 
 
 def take_in(files: Files, settings: Input, as_of: int, progress: Progress) -> Intake:
@@ -60,9 +64,18 @@ def take_in(files: Files, settings: Input, as_of: int, progress: Progress) -> In
             tables[name] = InputTable(name, table_settings[name], interactions.sources, rejects, progress)
         elif files[name]:
             tables[name] = open_table(name, table_settings[name], files[name], progress)
+    for other, its_settings in (("offers", settings.offers), ("blocks", settings.blocks)):
+        if files[other]:
+            tables[other] = open_table(other, its_settings, files[other], progress)
     purchases = _purchases(interactions, settings, as_of, made)
     entities = {name: _entities(name, tables.get(name), made.get(name)) for name in ENTITY_TABLES}
-    return Intake(tables, purchases, **entities)
+    return Intake(
+        tables,
+        purchases,
+        **entities,
+        offers=read_offers(tables.get("offers")),
+        blocks=read_blocks(tables.get("blocks")),
+    )
 
 
 def _purchases(table: InputTable, settings: Input, as_of: int, made: Mapping[EntityTable, NewestLines]) -> Purchases:

@@ -27,6 +27,7 @@ class Purchases:
         users, items: ids.
         timestamp: int64 (n,), epoch seconds.
         weight: float32 (n,), > 0.
+        bought: bool (n,), whether it is of the event type that weighs most, which is what a mailing is for.
         ignored: rows that are sound but no signal, by the column that says so (`user_id`, `event_type`, `value`).
     """
 
@@ -34,6 +35,7 @@ class Purchases:
     items: IdColumn
     timestamp: Int64Array
     weight: Float32Array
+    bought: BoolArray
     ignored: dict[str, int]
 
 
@@ -52,6 +54,8 @@ def read_purchases(
     users, items = IdColumn(), IdColumn()
     timestamps: list[Int64Array] = []
     weights: list[Float32Array] = []
+    bought: list[BoolArray] = []
+    heaviest = max(settings.event_weights.values(), default=0.0)
     ignored = {"user_id": 0, "event_type": 0, "value": 0}
     for batch in batches(table, extra):
         user = read_ids(batch, "user_id", nobody=settings.guest_ids)
@@ -70,11 +74,13 @@ def read_purchases(
         items.add(item, kept)
         timestamps.append(timestamp[kept])
         weights.append((events[kept] * factors[kept]).astype(np.float32))
+        bought.append(events[kept] == heaviest)
     return Purchases(
         users=users,
         items=items,
         timestamp=np.concatenate([np.empty(0, np.int64), *timestamps]),
         weight=np.concatenate([np.empty(0, np.float32), *weights]),
+        bought=np.concatenate([np.empty(0, np.bool_), *bought]),
         ignored=ignored,
     )
 

@@ -20,12 +20,12 @@ from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
 from shortlist.fm.kernels import observed_misses, solve_rows
-from shortlist.fm.model import FactorModel, Side
+from shortlist.fm.model import FactorModel
 from shortlist.fm.ridge import FeatureRidge
-from shortlist.fm.sparse import SparseRows
 from shortlist.fm.storage import Settings
 from shortlist.fm.threads import Threads
-from shortlist.latent import feature_totals, item_latent, user_latent
+from shortlist.fm.totals import split
+from shortlist.latent import item_latent, user_latent
 
 FINAL_STEPS: Final = 12  # of conjugate gradients: leaves users within 1e-4 of the exact solution
 
@@ -205,8 +205,8 @@ def to_model(
 ) -> FactorModel:
     """Split totals into ids and features so that the FM's own formula gives s_ui; users' constants become zero."""
     k = state.users.shape[1]
-    users = _split(state.users, np.zeros(len(state.users), np.float32), state.user_weights, user_features)
-    items = _split(state.items[:, :k], state.items[:, k], state.item_weights, item_features)
+    users = split(state.users, np.zeros(len(state.users), np.float32), state.user_weights, user_features)
+    items = split(state.items[:, :k], state.items[:, k], state.item_weights, item_features)
     return FactorModel(0.0, users, items, settings)
 
 
@@ -218,19 +218,6 @@ def from_model(model: FactorModel, user_features: csr_array | None, item_feature
         model.users.feature_factors.copy(),
         np.column_stack([model.items.feature_factors, model.items.feature_weights]),
     )
-
-
-def _split(totals: Float32Array, offset: Float32Array, weights: Float32Array, features: csr_array | None) -> Side:
-    k = totals.shape[1]
-    if features is None or features.shape[1] == 0:
-        empty = Side.zeros(0, 0, k)
-        return Side(np.ascontiguousarray(totals), offset.copy(), empty.feature_factors, empty.feature_weights)
-    linear = weights[:, k].copy() if weights.shape[1] > k else np.zeros(len(weights), np.float32)
-    known = Side(totals[:0], offset[:0], np.ascontiguousarray(weights[:, :k]), linear)
-    from_features, from_linear = feature_totals(known, SparseRows.of(features))
-    own = totals - from_features
-    crossed = np.einsum("rk,rk->r", own, from_features)
-    return Side(own, offset - from_linear - crossed, known.feature_factors, known.feature_weights)
 
 
 def _self_interaction(features: csr_array, totals: Float32Array, weights: Float32Array) -> Float32Array:

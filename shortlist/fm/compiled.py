@@ -19,7 +19,7 @@ from numba import float32, int32, int64
 
 import shortlist
 from shortlist.errors import ShortlistError
-from shortlist.fm import kernels
+from shortlist.fm import block_kernels, kernels
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]
 _ROWS: Final = (int64[::1], int32[::1], _VECTOR)
@@ -30,6 +30,12 @@ SIGNATURES: Final = {
         *(_MATRIX, _MATRIX, int64, int64),
     ),
     kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX),
+    block_kernels.draw_rows: (
+        *(int64[::1], int32[::1], int64[::1], _VECTOR, _VECTOR, int64[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
+        *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),
+    ),
+    block_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, *[_VECTOR] * 3, *[_MATRIX] * 5),
+    block_kernels.score_examples: (int32[::1], int32[::1], _MATRIX, _MATRIX),
 }
 """Argument types of every kernel; another type is an error instead of another compilation."""
 
@@ -75,7 +81,7 @@ def _compile() -> None:
 def _marker() -> Path:
     """A file that is there once the cache holds this source, for this numba, interpreter and processor."""
     dispatcher: Any = kernels.solve_rows
-    source = Path(kernels.__file__).read_bytes()
+    source = b"".join(Path(file).read_bytes() for file in (kernels.__file__, block_kernels.__file__))
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     made_from = hashlib.sha256(source + f"{numba.__version__} {sys.version} {processor}".encode())
     return Path(dispatcher.stats.cache_path) / f"kernels-{made_from.hexdigest()[:16]}.filled"

@@ -31,7 +31,7 @@ from shortlist.errors import (
 from shortlist.mail.pace import Pace
 from shortlist.ports import Clock, Ledger, MailTransport, OutgoingMessage
 
-OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list", "waiting"]
+OutcomeKind = Literal["sent", "suppressed", "rejected", "in_doubt", "without_list", "held_out", "waiting"]
 
 MARGIN_S: Final = 30.0
 """Time left below which no message is begun: longer than the transport's time-outs, so that no answer is cut off."""
@@ -41,13 +41,37 @@ UNANSWERED: Final = 3
 """Messages in a row without an answer after which something is down and the attempt ends."""
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """A line of `outcomes/<shard>.jsonl`: what became of a recipient. `detail` is a cause, never an address."""
+class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line of `outcomes/<shard>.jsonl`: what became of a recipient.
+
+    Attributes:
+        detail: a cause, never an address.
+        at: when the message was claimed, or its recipient held out (ISO 8601 UTC); empty where neither is known.
+        variant: of the message, where the campaign makes an experiment.
+        items: that the message shows or, to who `is_compared`, would have shown.
+    """
 
     user_id: str
     outcome: OutcomeKind
     detail: str = ""
+    at: str = ""
+    variant: str = ""
+    items: tuple[str, ...] = ()
 
+    @property
+    def is_compared(self) -> bool:
+        """Whether its recipient stood where the control group is drawn: what comes of it compares mailed and held out.
+
+        Those whom another message kept from this one count as mailed, since nobody knows whom of the control group the
+        same would have befallen. Messages that the service refused are left out.
+        """
+        return self.outcome in ("sent", "in_doubt", "held_out") or self.detail in CLAIM_CAUSES
+
+
+CLAIM_CAUSES: Final = ("same_address", "mailed_recently", "less_often")
+"""Why a claim is refused: causes that are known only at the claim, after the control group is drawn."""
+HELD_OUT: Final = "held_out"
+"""Detail of the entry of a user of the control group: suppressed by nobody's wish but ours."""
 
 OUTCOMES: Final[dict[DeliveryState, OutcomeKind]] = {
     "claimed": "in_doubt",
@@ -156,7 +180,7 @@ class Courier:
                     f"{UNANSWERED} messages in a row got no answer from the mail service ({type(error).__name__}). "
                     "They are in doubt and are not sent again."
                 ) from error
-            return Outcome(claim.user_id, "in_doubt", type(error).__name__)
+            return Outcome(claim.user_id, "in_doubt", type(error).__name__, at=claim.claimed_at)
         self._unanswered = 0
         return self._record(claim, "sent", message_id=message_id)
 
@@ -177,4 +201,7 @@ class Courier:
 
 def outcome_of(entry: Delivery) -> Outcome:
     """What an entry that stands in the ledger says."""
-    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), entry.detail)
+    detail = "" if entry.state == "delivered" else entry.detail  # which says when
+    if (entry.state, entry.detail) == ("suppressed", HELD_OUT):
+        return Outcome(entry.user_id, "held_out", at=entry.claimed_at)
+    return Outcome(entry.user_id, OUTCOMES.get(entry.state, "in_doubt"), detail, at=entry.claimed_at)

@@ -1,4 +1,4 @@
-"""Events that SES publishes about messages in; their ledger entries and the suppression list brought up to date.
+"""Events that SES publishes about messages in; their ledger entries, suppressions and responses brought up to date.
 
 Hard bounces and complaints suppress an address at once, three soft bounces do so too. The tags that the message was
 sent with say whose entry in the ledger it is, so an event also settles an entry in doubt. Events come late, more than
@@ -6,23 +6,28 @@ once and in any order; every write here may be repeated. Only a run's counts are
 for all its messages would not bear a write for each. What a batch that is killed has settled is not counted.
 """
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 import msgspec
 
-from shortlist.contracts.records import DeliveryState, campaign_run
+from shortlist.contracts.records import DeliveryState, Response, campaign_run
 from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash
+from shortlist.mail.links import item_of
 from shortlist.mail.tags import user_of
-from shortlist.ports import Clock, Ledger, Suppressions
+from shortlist.ports import Clock, Ledger, Responses, Suppressions
+from shortlist.responses import by_machine
 
 SOFT_BOUNCES: Final = 3
 """So many temporary bounces suppress an address."""
 
 
 class _Mail(msgspec.Struct):
+    timestamp: str = ""
     destination: list[str] = []
     tags: dict[str, list[str]] = {}
 
@@ -45,6 +50,18 @@ class _Complaint(msgspec.Struct, rename="camel"):
     complaint_feedback_type: str | None = None
 
 
+class _Delivered(msgspec.Struct):
+    timestamp: str
+
+
+class _Engagement(msgspec.Struct, rename="camel"):
+    """An open, or a click on `link`."""
+
+    timestamp: str
+    user_agent: str = ""
+    link: str = ""
+
+
 class _Event(msgspec.Struct, rename="camel"):
     """The parts of an SES event that matter here."""
 
@@ -53,10 +70,13 @@ class _Event(msgspec.Struct, rename="camel"):
     notification_type: str = ""
     bounce: _Bounce | None = None
     complaint: _Complaint | None = None
+    delivery: _Delivered | None = None
+    open: _Engagement | None = None
+    click: _Engagement | None = None
 
 
-Effect = Literal["ignored", "sent", "delivered", "rejected", "bounced", "soft_bounced", "complained"]
-
+News = Literal["ignored", "sent", "delivered", "rejected", "bounced", "soft_bounced", "complained"]
+Engagement = Literal["opened", "clicked", "scanned"]
 
 Counts = defaultdict[str, Counter[DeliveryState]]
 """How the counts of each run's messages by state change."""
@@ -70,7 +90,7 @@ class Applied(msgspec.Struct):
 
 
 def apply_events(
-    batch: Iterable[tuple[str, str]], *, ledger: Ledger, suppressions: Suppressions, clock: Clock
+    batch: Iterable[tuple[str, str]], *, ledger: Ledger, suppressions: Suppressions, responses: Responses, clock: Clock
 ) -> Applied:
     """Take note of a batch of events.
 
@@ -83,7 +103,7 @@ def apply_events(
     applied, counts = Applied(Counter(), {}), Counts(Counter)
     for identity, raw in batch:
         try:
-            applied.effects[_apply(raw, ledger, suppressions, counts)] += 1
+            applied.effects[_apply(raw, ledger, suppressions, responses, counts)] += 1
         except Exception as error:  # whatever it is, the rest of the batch does not wait for it
             applied.failed[identity] = error
     at = clock.now().isoformat(timespec="milliseconds")
@@ -92,15 +112,19 @@ def apply_events(
     return applied
 
 
-def _apply(raw: str, ledger: Ledger, suppressions: Suppressions, counts: Counts) -> Effect:
+def _apply(
+    raw: str, ledger: Ledger, suppressions: Suppressions, responses: Responses, counts: Counts
+) -> News | Engagement:
     """Raises ContractError for what is no event of SES."""
     try:
         event = msgspec.json.decode(raw, type=_Event)
     except msgspec.DecodeError as error:
         raise ContractError(f"this is not an event of SES: {error}.") from error
+    if event.event_type in ("Open", "Click"):
+        return _engage(event, ledger, responses)
     effect, detail = _effect(event, suppressions)
     state: DeliveryState | None = "bounced" if effect == "soft_bounced" else None if effect == "ignored" else effect
-    tags = {name: values[0] for name, values in event.mail.tags.items() if values}
+    tags = _tags(event)
     if state and "campaign" in tags and "run" in tags:
         run = campaign_run(tags["campaign"], tags["run"])
         before = ledger.settle(run, user_of(tags), state, detail)
@@ -110,7 +134,37 @@ def _apply(raw: str, ledger: Ledger, suppressions: Suppressions, counts: Counts)
     return effect
 
 
-def _effect(event: _Event, suppressions: Suppressions) -> tuple[Effect, str]:
+def _engage(event: _Event, ledger: Ledger, responses: Responses) -> Engagement | Literal["ignored"]:
+    """Note an open or a click; by a machine where its name or its haste says so."""
+    done = event.open or event.click
+    tags = _tags(event)
+    user_id = user_of(tags)
+    if done is None or not user_id or "campaign" not in tags or "run" not in tags:
+        return "ignored"
+    entry = ledger.find(campaign_run(tags["campaign"], tags["run"]), [user_id]).get(user_id)
+    delivered_at = entry.detail if entry and entry.state == "delivered" else ""
+    at, begun = datetime.fromisoformat(done.timestamp), delivered_at or event.mail.timestamp
+    after_s = (at - datetime.fromisoformat(begun)).total_seconds() if begun else math.inf
+    machine = by_machine(done.user_agent, after_s)
+    kind: Engagement = "scanned" if machine else "clicked" if event.click else "opened"
+    responses.note(
+        Response(
+            user_id=user_id,
+            item_id=item_of(done.link),
+            kind=kind,
+            campaign=tags["campaign"],
+            run_id=tags["run"],
+            times=(at.astimezone(UTC).isoformat(timespec="milliseconds"),),
+        )
+    )
+    return kind
+
+
+def _tags(event: _Event) -> dict[str, str]:
+    return {name: values[0] for name, values in event.mail.tags.items() if values}
+
+
+def _effect(event: _Event, suppressions: Suppressions) -> tuple[News, str]:
     match event.event_type or event.notification_type:
         case "Bounce" if event.bounce:
             bounce = event.bounce
@@ -128,7 +182,7 @@ def _effect(event: _Event, suppressions: Suppressions) -> tuple[Effect, str]:
                 suppressions.add(known_by, "complained", event.complaint.timestamp)
             return "complained", event.complaint.complaint_feedback_type or ""
         case "Delivery":
-            return "delivered", ""
+            return "delivered", event.delivery.timestamp if event.delivery else ""
         case "Send":
             return "sent", ""
         case "Reject":

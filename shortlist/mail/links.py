@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from shortlist.errors import ContractError
 
+SOURCE: Final = "shortlist"
 MAX_LENGTH: Final = 2_000
 _FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\\u2028\u2029\ud800-\udfff]")
 _SAFE: Final = "%/:?#[]@!$&()*+,;=~-._"
@@ -42,7 +43,7 @@ def tagged(url: str, *, campaign: str, run_id: str, item_id: str) -> str:
         return ""
     parts = urlsplit(url)
     tags = {
-        "utm_source": "shortlist",
+        "utm_source": SOURCE,
         "utm_medium": "email",
         "utm_campaign": campaign,
         "utm_id": run_id,
@@ -52,6 +53,18 @@ def tagged(url: str, *, campaign: str, run_id: str, item_id: str) -> str:
     added = urlencode({key: value for key, value in tags.items() if key not in present}, errors="replace")
     query = "&".join(part for part in (parts.query, added) if part)
     return urlunsplit(parts._replace(query=query))
+
+
+def item_of(link: str) -> str:
+    """The item that `tagged` wrote into a link of a message; empty where there is none.
+
+    A shop that has a `utm_content` of its own in its addresses is told of clicks, and not on what.
+    """
+    try:
+        tags = dict(parse_qsl(urlsplit(link).query))
+    except ValueError:
+        return ""
+    return tags.get("utm_content", "") if tags.get("utm_source") == SOURCE else ""
 
 
 def endpoint(url: str) -> str:

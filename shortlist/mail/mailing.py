@@ -16,7 +16,8 @@ from shortlist.errors import DailyQuotaError, MailingPausedError, MessageRejecte
 from shortlist.mail import conduct
 from shortlist.mail.address import address_hash
 from shortlist.mail.compose import Composer
-from shortlist.mail.delivery import Courier, Outcome, outcome_of
+from shortlist.mail.delivery import HELD_OUT, Courier, Outcome, outcome_of
+from shortlist.mail.experiment import is_held_out
 from shortlist.mail.window import opens_at
 from shortlist.ports import Clock, Ledger, Suppressions
 
@@ -139,6 +140,8 @@ class Mailing:
             return self._courier.withhold(recipient.user_id, "suppressed", "paused")
         if not items:
             return Outcome(recipient.user_id, "without_list")
+        if is_held_out(self._run.campaign, self._composer.mail, recipient.user_id):
+            return self._courier.withhold(recipient.user_id, "suppressed", HELD_OUT)
         message = self._composer.compose(recipient, items)
         days = LESS_OFTEN_DAYS if standing.less_often else 0
         return self._courier.deliver(recipient.user_id, message, known_by, min_days_between=days)

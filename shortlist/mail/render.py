@@ -24,13 +24,17 @@ SUBJECT_LIMIT: Final = 150
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
-    """One product as the message shows it; empty strings where there is nothing to show."""
+    """One product as the message shows it; empty strings where there is nothing to show.
+
+    `not_for_me` is the link by which its reader asks for no more of it.
+    """
 
     title: str
     reason: str
     price: str
     link: str
     picture: str
+    not_for_me: str
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """The objects of a recipient shard in: its recipients, and the list each of them is mailed, out."""
 
-from collections.abc import Collection
+from collections.abc import Mapping
 
 import msgspec
 
@@ -27,12 +27,16 @@ def recipients_of(raw: bytes, key: str) -> list[Recipient]:
     return list({recipient.user_id: recipient for recipient in recipients}.values())
 
 
-def lists_of(raw: bytes, kind: ListKind, user_ids: Collection[str]) -> dict[str, tuple[ListedItem, ...]]:
-    """user_id -> list, of the lines of `topx/<shard>.jsonl`. Of other users' lines only the id is decoded."""
+def lists_of(raw: bytes, kinds: Mapping[str, ListKind]) -> dict[str, tuple[ListedItem, ...]]:
+    """user_id -> list, of the lines of `topx/<shard>.jsonl`. Of other users' lines only the id is decoded.
+
+    Args:
+        kinds: which list of each user.
+    """
     owner, whole = msgspec.json.Decoder(_Owner), msgspec.json.Decoder(UserLists)
     found: dict[str, tuple[ListedItem, ...]] = {}
     for line in raw.split(b"\n"):
-        if line and owner.decode(line).user_id in user_ids:
+        if line and owner.decode(line).user_id in kinds:
             lists = whole.decode(line)
-            found[lists.user_id] = lists.lists.get(kind, ())
+            found[lists.user_id] = lists.lists.get(kinds[lists.user_id], ())
     return found

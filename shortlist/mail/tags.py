@@ -20,6 +20,11 @@ def tags(campaign: str, run_id: str, user_id: str) -> dict[str, str]:
     return {"campaign": campaign, "run": run_id, **{f"user{number}": part for number, part in enumerate(parts)}}
 
 
+def test_tags(campaign: str) -> dict[str, str]:
+    """Of a message to a seed list: no run and no user, so that its events belong to no entry in the ledger."""
+    return {"campaign": campaign, "test": "yes"}
+
+
 def user_of(tags: Mapping[str, str]) -> str:
     """The user id that `tags` put there; empty where there is none."""
     encoded = "".join(tags.get(f"user{number}", "") for number in range(_USER_TAGS))

@@ -1,8 +1,9 @@
 """Who unsubscribes from what, in; a signed token for their link out; and back again, or not at all.
 
-`<key id>.<payload>.<signature>`: payload is the JSON array [campaign, user_id, address hash], both parts are base64url
-without padding, the signature is HMAC-SHA256 over everything before it. A token never expires: the law lets people
-unsubscribe from an old mail too. Keys are rotated by adding one; old ones stay for as long as old mails lie in inboxes.
+`<key id>.<payload>.<signature>`: payload is the JSON array [campaign, user_id, address hash, run_id], both parts are
+base64url without padding, the signature is HMAC-SHA256 over everything before it. A token never expires: the law lets
+people unsubscribe from an old mail too. Keys are rotated by adding one; old ones stay for as long as old mails lie in
+inboxes.
 """
 
 import base64
@@ -20,6 +21,8 @@ from shortlist.errors import ContractError
 MIN_KEY_BYTES: Final = 32
 MAX_TOKEN: Final = 4_096
 _PURPOSE: Final = b"shortlist/unsubscribe/1\0"
+_ITEM_PURPOSE: Final = b"shortlist/not-interested/1\0"
+_MARK_BYTES: Final = 16
 
 
 class InvalidTokenError(ContractError):
@@ -27,11 +30,12 @@ class InvalidTokenError(ContractError):
 
 
 class Subscription(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """What a token stands for: one recipient of one campaign."""
+    """What a token stands for: one recipient of one campaign; older tokens do not say by which run."""
 
     campaign: str
     user_id: str
     address_hash: str
+    run_id: str = ""
 
 
 class Keys(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,8 +97,26 @@ def verify(token: str, keys: Keys) -> Subscription:
     return subscription
 
 
-def _mac(key: str, body: str) -> bytes:
-    return hmac.digest(key.encode(), _PURPOSE + body.encode(), hashlib.sha256)
+def sign_item(token: str, item_id: str, keys: Keys) -> str:
+    """The mark beside a token of these keys that lets its recipient speak of one item."""
+    key = keys.keys[token.partition(".")[0]]
+    return _encoded(_mac(key, f"{token}\0{item_id}", _ITEM_PURPOSE)[:_MARK_BYTES])
+
+
+def verify_item(token: str, item_id: str, mark: str, keys: Keys) -> Subscription:
+    """The recipient whose message showed the item.
+
+    Raises:
+        InvalidTokenError: the token is not ours, or the mark is not of this token and item.
+    """
+    subscription = verify(token, keys)
+    if not mark.isascii() or not hmac.compare_digest(sign_item(token, item_id, keys), mark):
+        raise InvalidTokenError("the mark does not fit the token and the item.")
+    return subscription
+
+
+def _mac(key: str, body: str, purpose: bytes = _PURPOSE) -> bytes:
+    return hmac.digest(key.encode(), purpose + body.encode("utf-8", "surrogatepass"), hashlib.sha256)
 
 
 def _encoded(raw: bytes) -> str:

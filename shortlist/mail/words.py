@@ -54,16 +54,41 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     unsubscribe: str
 
 
-class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The unsubscribe page."""
+class Said(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A heading and the sentence below it."""
 
-    question: str
-    explanation: str
+    title: str
+    text: str
+
+
+class Buttons(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a recipient may choose on the page behind the link."""
+
+    unsubscribe: str
+    less: str
+    pause: str
+    always: str
+
+
+class Page(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The page behind the link: what it asks, and what it says once a button was pressed."""
+
+    buttons: Buttons
+    question: Said
+    unsubscribe: Said
+    less: Said
+    pause: Said
+    always: Said
+    refused: Said
+
+
+class NotInterested(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The link beside a product by which its reader asks for no more of it, and the page behind the link."""
+
+    link: str
+    question: Said
     confirm: str
-    done: str
-    done_explanation: str
-    refused: str
-    refused_explanation: str
+    done: Said
 
 
 class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,6 +98,7 @@ class Words(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reasons: ReasonsByWording
     message: Message
     page: Page
+    not_interested: NotInterested
 
 
 @lru_cache

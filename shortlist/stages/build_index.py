@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
+from shortlist.candidates import with_popularity
 from shortlist.contracts.arrays import Catalogue, Float32Array, Int32Array, UserShard, npy_array, npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest
@@ -58,6 +59,7 @@ def build_index(request: StageRequest, *, store: ObjectStore, clock: Clock) -> t
         item_rows = np.flatnonzero(allowed_items(catalogue, campaign.rules, as_of_s)).astype(np.int32)
         items = npy_array(store.read(keys.latent("items.npy")))
         queries, seen = _sample([UserShard.from_bytes(store.read(key)) for key in shards], item_rows, len(items))
+        queries = with_popularity(queries, campaign.rules.popularity)
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "items.faiss"
             metrics = build(

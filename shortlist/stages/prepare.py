@@ -13,6 +13,7 @@ import numpy as np
 
 from shortlist.campaigns import FoundCampaign, load_campaign
 from shortlist.config import Campaign
+from shortlist.contracts.arrays import Withheld
 from shortlist.contracts.keys import INPUT_TABLES, RunKeys, input_prefix
 from shortlist.contracts.manifests import Manifest, Output
 from shortlist.contracts.payloads import Run, StageRequest
@@ -21,9 +22,12 @@ from shortlist.contracts.summaries import PrepareSummary, RejectReason
 from shortlist.dataset.build import Built, build
 from shortlist.dataset.intake import Intake, take_in
 from shortlist.dataset.recipients import Audience, audience, recipient_parts
+from shortlist.dataset.withheld import NamedPairs, withhold
 from shortlist.errors import MissingObjectError
 from shortlist.ports import Clock, ObjectStore, Progress, Responses, RunsTable, StoredObject
 from shortlist.responses import of_people
+from shortlist.stages.attribution import MAILINGS, attribute
+from shortlist.stages.mailings import Mailed, mailings_before, shown
 from shortlist.stages.pin import pin
 from shortlist.stages.resume import Work, run_once
 
@@ -42,7 +46,7 @@ def prepare(
 
     Args:
         shipped_campaigns: folder of the campaign files that were deployed.
-        runs: where the run is noted as running; None: nowhere.
+        runs: where the run is noted as running, and earlier mailings are found; None: nowhere.
         responses: to earlier mailings; None: there are none.
 
     Raises:
@@ -56,16 +60,21 @@ def prepare(
     store.write(RunKeys(run.run_id).campaign, msgspec.json.encode(found.campaign))
     objects = {table: _objects(table, found.campaign, store) for table in INPUT_TABLES}
     said = _pinned_responses(run, responses, store=store)
+    most = found.campaign.rules.rest_mailed_runs
+    mailings = mailings_before(run, most, runs=runs, store=store) if runs is not None else []
     inputs = {
         "campaign": msgspec.to_builtins(found.campaign),
         "objects": msgspec.to_builtins(objects),
         "as_of": run.as_of,
         "responses": hashlib.sha256(said).hexdigest(),
+        "mailings": mailings,
     }
 
     def work() -> Work:
         with tempfile.TemporaryDirectory() as folder:
-            return _Preparation(run, found, objects, said, Path(folder), store, progress).work()
+            preparation = _Preparation(run, found, objects, said, Path(folder), store, progress)
+            earlier = mailings_before(run, MAILINGS, runs=runs, store=store) if runs is not None else []
+            return preparation.work(NamedPairs.of(shown(mailings, store=store)), earlier)
 
     return run_once("Prepare", run, inputs, work, store=store, clock=clock)
 
@@ -83,18 +92,20 @@ class _Preparation:
         store: ObjectStore,
         progress: Progress,
     ) -> None:
+        self._run = run
         self._keys = RunKeys(run.run_id)
         self._as_of = int(datetime.fromisoformat(run.as_of).timestamp())
         self._found = found
         self._campaign = found.campaign
         self._objects = objects
-        self._responses = msgspec.json.Decoder(Response).decode_lines(said)
+        self._responses = list(of_people(msgspec.json.Decoder(Response).decode_lines(said)))
         self._folder = folder
         self._store = store
         self._progress = progress
         self._outputs: dict[str, Output] = {}
 
-    def work(self) -> Work:
+    def work(self, rested: NamedPairs, earlier: Sequence[Mailed]) -> Work:
+        """Args: `rested`, what recent mailings showed to whom; `earlier`, mailings of which purchases tell."""
         with self._timed("input_downloaded"):
             files = {table: self._downloaded(table) for table in INPUT_TABLES}
         with self._timed("input_read"):
@@ -106,16 +117,32 @@ class _Preparation:
                 intake.items,
                 intake.users,
                 self._campaign.evaluation,
-                of_people(self._responses),
-                self._as_of,
+                offers=intake.offers,
+                responses=self._responses,
+                as_of=self._as_of,
             )
+            withheld = _withheld(intake, built, rested)
+        with self._timed("mailings_attributed"):
+            self._attribute(built, earlier)
         with self._timed("recipients_chosen"):
             addressed = audience(built.users)
         with self._timed("dataset_written"):
             for name, body in built.dataset.files():
                 self._write(self._keys.dataset(name), body)
+            self._write(self._keys.dataset("withheld.npz"), withheld.to_bytes())
             self._write_recipients(addressed, len(built.dataset.user_ids))
-        return Work(self._outputs, self._summary(intake, reasons, built, addressed))
+        withheld_counts = {
+            "blocks": sum(map(len, intake.blocks.values())),
+            "rested": len(rested),
+            "withheld": len(withheld.item_rows),
+        }
+        return Work(self._outputs, self._summary(intake, reasons, built, addressed) | withheld_counts)
+
+    def _attribute(self, built: Built, earlier: Sequence[Mailed]) -> None:
+        """Leave what came of the campaign's earlier mailings."""
+        days = self._campaign.mail.attribution_days if self._campaign.mail else 0.0
+        found = attribute(self._run, days, built, self._responses, earlier, store=self._store) if days else []
+        self._write(self._keys.attribution, msgspec.json.encode(found))
 
     def _downloaded(self, table: str) -> list[tuple[Path, str]]:
         files = [(self._folder / table / str(number), entry.key) for number, entry in enumerate(self._objects[table])]
@@ -189,6 +216,17 @@ class _Preparation:
         started = time.perf_counter()
         yield
         self._progress(event, {"seconds": round(time.perf_counter() - started, 3)})
+
+
+def _withheld(intake: Intake, built: Built, rested: NamedPairs) -> Withheld:
+    catalogue = built.dataset.catalogue
+    return withhold(
+        (intake.blocks["item_id"], rested),
+        ((intake.blocks["category"], catalogue.category), (intake.blocks["brand"], catalogue.brand)),
+        built.dataset.responses,
+        built.users.ids,
+        built.items.ids,
+    )
 
 
 def _objects(table: str, campaign: Campaign, store: ObjectStore) -> list[StoredObject]:

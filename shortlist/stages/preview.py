@@ -10,6 +10,7 @@ from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
 from shortlist.contracts.lists import Recipient
 from shortlist.errors import ContractError
 from shortlist.mail.compose import Composer
+from shortlist.mail.experiment import list_of
 from shortlist.mail.shard import lists_of, recipients_of
 from shortlist.mail.token import Keys
 from shortlist.ports import ObjectStore, OutgoingMessage
@@ -21,14 +22,15 @@ _KEYS: Final = Keys("preview", {"preview": "not a secret: a preview unsubscribes
 
 
 def preview(
-    run_id: str, as_of: datetime, user_id: str, *, store: ObjectStore, to_nobody: bool = False
+    run_id: str, as_of: datetime, user_id: str, *, store: ObjectStore, to: str = "", test: bool = False
 ) -> OutgoingMessage:
     """The message of a run for a user; for the first recipient who has a list where `user_id` is empty.
 
     The unsubscribe link leads nowhere: a preview is shown around, and a link that works would unsubscribe its owner.
 
     Args:
-        to_nobody: leave out the recipient's name and address.
+        to: make the message out to this address, and without a name unless `user_id` was chosen.
+        test: mark it as a message to a seed list.
 
     Raises:
         ContractError: the campaign mails nobody, or the user is no recipient of the run or has no list in it.
@@ -40,17 +42,19 @@ def preview(
         as_of=as_of,
         unsubscribe_url=ENDPOINT,
         keys=_KEYS,
+        test=test,
     )
     for shard, recipients in _shards(run_id, store):
         wanted = [one for one in recipients if not user_id or one.user_id == user_id]
         if not wanted:
             continue
         topx = store.read(RunKeys(run_id).topx(user_shard_of(shard)))
-        lists = lists_of(topx, campaign.lists[0], {one.user_id for one in wanted})
+        lists = lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in wanted})
         for recipient in wanted:
             if items := lists.get(recipient.user_id):
-                if to_nobody:
-                    recipient = msgspec.structs.replace(recipient, email=NOBODY, first_name="")
+                if to:
+                    name = recipient.first_name if user_id else ""
+                    recipient = msgspec.structs.replace(recipient, email=to, first_name=name)
                 return composer.compose(recipient, items)
     whom = (
         f"user {user_id!r} is no recipient of run {run_id}, or has no list in it"

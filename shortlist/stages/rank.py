@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any
 
@@ -10,19 +11,21 @@ import msgspec
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from shortlist.candidates import Hidden
 from shortlist.config import Campaign
-from shortlist.contracts.arrays import Catalogue, Popular, StringTable, UserShard, npy_array
+from shortlist.contracts.arrays import BoolArray, Catalogue, Popular, StringTable, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys, shard_of
 from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists
 from shortlist.contracts.manifests import Manifest, digest
-from shortlist.contracts.payloads import ShardRequest
+from shortlist.contracts.payloads import Run, ShardRequest
 from shortlist.fm.fold_in import RowSolver
 from shortlist.index import ItemIndex
 from shortlist.lists import Assortment, Lists, ShardLists
 from shortlist.ports import Clock, ObjectStore
 from shortlist.reasons import Reasoner
-from shortlist.rules import category_codes
+from shortlist.rules import offered, recently_bought, traits_of
 from shortlist.stages.artifacts import fetch, forget_all_but, output_of
+from shortlist.stages.pin import pinned
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 
 SCORE_DIGITS = 6
@@ -35,7 +38,9 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
     Raises:
         MissingObjectError: the shard is not one that Repackage left.
     """
-    run_id = request.run.run_id
+    run = pinned(request.run, store=store)
+    as_of = datetime.fromisoformat(run.as_of)
+    run_id = run.run_id
     keys, shard = RunKeys(run_id), shard_of(request.key)
     campaign = read_campaign(run_id, store=store)
     prepared, repackaged, indexed = (
@@ -49,23 +54,24 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
         "index": indexed.digest(),
         "item_ids": output_of(prepared, keys.dataset("item_ids.npz")).sha256,
         "catalogue": output_of(prepared, keys.dataset("items.npz")).sha256,
+        "rules": msgspec.to_builtins(campaign.rules),
+        "as_of": run.as_of,
     }
     inputs = shared | {
         "users": latent,
         "lists": list(campaign.lists),
         "x": campaign.x,
-        "max_per_category": campaign.rules.max_per_category,
     }
 
     def work() -> Work:
-        shop = _shop(store, run_id, digest(shared))  # type: ignore[arg-type]  # a store is hashed by its identity
+        shop = _shop(store, run, digest(shared))  # type: ignore[arg-type]  # a store is hashed by its identity
         with threadpool_limits(1, user_api="blas"):
-            ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign)
+            ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign, int(as_of.timestamp()))
             body = msgspec.json.Encoder().encode_lines(ranking.lines())
         output = store.write(keys.topx(shard), body)
         return Work({keys.topx(shard): output}, {"latent": latent} | ranking.summary())
 
-    return run_once("Rank", request.run, inputs, work, store=store, clock=clock, shard=shard)
+    return run_once("Rank", run, inputs, work, store=store, clock=clock, shard=shard)
 
 
 @dataclass(frozen=True)
@@ -74,6 +80,7 @@ class _Shop:
 
     item_ids: StringTable
     catalogue: Catalogue
+    offered: BoolArray
     assortment: Assortment
     reasoner: Reasoner
     cards: dict[int, dict[str, Any]] = field(default_factory=dict)
@@ -82,6 +89,7 @@ class _Shop:
         """What a list says of an item whoever sees it."""
         if item not in self.cards:
             price = float(self.catalogue.price[item])
+            offer_until = int(self.catalogue.offer_until[item]) if self.offered[item] else -1
             self.cards[item] = {
                 "item_id": self.item_ids[item],
                 "title": self.catalogue.title[item],
@@ -90,16 +98,18 @@ class _Shop:
                 "url": self.catalogue.url[item],
                 "image_url": self.catalogue.image_url[item],
                 "category": self.catalogue.category[item],
+                "brand": self.catalogue.brand[item],
+                "offer_until": datetime.fromtimestamp(offer_until, UTC).isoformat() if offer_until >= 0 else "",
             }
         return self.cards[item]
 
 
 @lru_cache(maxsize=1)
-def _shop(store: ObjectStore, run_id: str, fingerprint: str) -> _Shop:
+def _shop(store: ObjectStore, run: Run, fingerprint: str) -> _Shop:
     """Fetched once for all shards that a warm process ranks; `fingerprint` tells apart what a re-run has made anew."""
-    keys = RunKeys(run_id)
+    keys, rules = RunKeys(run.run_id), read_campaign(run.run_id, store=store).rules
     prepared, repackaged, indexed = (
-        read_manifest(run_id, stage, store=store) for stage in ("Prepare", "Repackage", "BuildIndex")
+        read_manifest(run.run_id, stage, store=store) for stage in ("Prepare", "Repackage", "BuildIndex")
     )
     paths = {
         "items": fetch(keys.latent("items.npy"), repackaged, store=store),
@@ -116,13 +126,16 @@ def _shop(store: ObjectStore, run_id: str, fingerprint: str) -> _Shop:
     popular = Popular.from_bytes(paths["popular"].read_bytes())
     catalogue = Catalogue.from_bytes(paths["catalogue"].read_bytes())
     solver = RowSolver.for_users(items, msgspec.json.decode(paths["solver"].read_bytes(), type=dict[str, float]))
+    index = ItemIndex.open(paths["index"], items, item_rows)
+    item_ids = StringTable.from_bytes(paths["item_ids"].read_bytes())
     return _Shop(
-        item_ids=StringTable.from_bytes(paths["item_ids"].read_bytes()),
+        item_ids=item_ids,
         catalogue=catalogue,
+        offered=offered(catalogue, int(datetime.fromisoformat(run.as_of).timestamp())),
         assortment=Assortment(
-            index=ItemIndex.open(paths["index"], items, item_rows),
+            index=index,
             item_rows=item_rows,
-            categories=category_codes(catalogue.category)[item_rows],
+            traits=traits_of(catalogue, item_ids, index.vectors, item_rows, rules),
             popular=popular,
         ),
         reasoner=Reasoner(items, solver, catalogue.title, popular.names),
@@ -132,12 +145,12 @@ def _shop(store: ObjectStore, run_id: str, fingerprint: str) -> _Shop:
 class _Ranking:
     """The lists of one shard, with words."""
 
-    def __init__(self, shard: UserShard, shop: _Shop, campaign: Campaign) -> None:
+    def __init__(self, shard: UserShard, shop: _Shop, campaign: Campaign, as_of_s: int) -> None:
         self._shard = shard
         self._shop = shop
-        made = ShardLists(shard, shop.assortment)
-        cap = campaign.rules.max_per_category
-        self._lists: Mapping[ListKind, Lists] = {kind: made.make(kind, campaign.x, cap) for kind in campaign.lists}
+        hidden = Hidden(recently_bought(shard.last_seen, campaign.rules, as_of_s), campaign.rules.popularity)
+        made = ShardLists(shard, shop.assortment, hidden)
+        self._lists: Mapping[ListKind, Lists] = {kind: made.make(kind, campaign.x) for kind in campaign.lists}
         self._reasons: Counter[str] = Counter()
 
     def lines(self) -> Iterator[UserLists]:

@@ -17,6 +17,7 @@ from shortlist.contracts.arrays import (
     Popular,
     StringTable,
     UserShard,
+    Withheld,
     npy_array,
     npy_bytes,
     shard_bounds,
@@ -90,6 +91,7 @@ class _Source:
     days: Int32Array
     segment: Int32Array
     popular: Popular
+    withheld: Withheld
 
     def shard(self, start: int, stop: int) -> UserShard:
         """Users from row `start` up to `stop`."""
@@ -112,6 +114,8 @@ class _Source:
             days=self.days[pairs],
             segment=self.segment[start:stop],
             prior=np.zeros_like(latent) if features is None else user_prior(model, features),
+            withheld_indptr=self.withheld.indptr[start : stop + 1] - self.withheld.indptr[start],
+            withheld_rows=self.withheld.item_rows[self.withheld.indptr[start] : self.withheld.indptr[stop]],
         )
 
 
@@ -152,6 +156,7 @@ def _load(keys: RunKeys, campaign: Campaign, store: ObjectStore) -> _Source:
         user_features=_rows(user_features, model.users),
         item_features=_rows(item_features, model.items),
         segment=segment,
+        withheld=Withheld.from_bytes(store.read(keys.dataset("withheld.npz"))),
         popular=count_buyers(history["indptr"], history["item_rows"], n_items, segment, names),
         **history,
     )

@@ -16,7 +16,7 @@ from shortlist.errors import ContractError
 from shortlist.notices import approval_asked
 from shortlist.ports import Clock, Notifier, ObjectStore, OutgoingMessage
 from shortlist.stages.plan_mailing import what_is_asked
-from shortlist.stages.preview import preview
+from shortlist.stages.preview import NOBODY, preview
 from shortlist.stages.resume import read_campaign, read_manifest
 
 
@@ -47,7 +47,7 @@ def request_approval(
 
 def _message(run: Run, store: ObjectStore) -> OutgoingMessage | None:
     try:
-        return preview(run.run_id, datetime.fromisoformat(run.as_of), "", store=store, to_nobody=True)
+        return preview(run.run_id, datetime.fromisoformat(run.as_of), "", store=store, to=NOBODY)
     except ContractError:  # no recipient has a list: the team shall know that nobody would be mailed
         return None
 

@@ -4,10 +4,13 @@ import hashlib
 from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import cache
 
 import msgspec
 
+from shortlist.config import Campaign
 from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
+from shortlist.contracts.lists import Recipient
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import Run
 from shortlist.contracts.records import campaign_run
@@ -15,6 +18,7 @@ from shortlist.contracts.stages import SEND_CONCURRENCY
 from shortlist.contracts.summaries import SendEmailsSummary
 from shortlist.mail.compose import Composer
 from shortlist.mail.delivery import Courier, Outcome
+from shortlist.mail.experiment import items_shown, list_of, variant_of
 from shortlist.mail.mailing import Lists, Mailing
 from shortlist.mail.pace import Pace
 from shortlist.mail.shard import lists_of, recipients_of
@@ -83,27 +87,48 @@ def send_emails(
 
     def work() -> Work:
         recipients = recipients_of(raw, key)
-
-        def read_lists() -> Lists:
-            topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
-            return lists_of(topx, campaign.lists[0], {recipient.user_id for recipient in recipients})
-
+        read_lists = cache(lambda: _lists(run, shard, campaign, recipients, store))
         mailing.mail(recipients, read_lists, senders=pace.senders())
         mailing.look_again()
         outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
-        outcomes_key = RunKeys(run.run_id).outcomes(shard)
-        body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
-        summary = _summary(outcomes, mailing)
-        return Work({outcomes_key: store.write(outcomes_key, body)}, msgspec.to_builtins(summary))
+        if any(outcome.is_compared for outcome in outcomes):
+            outcomes = [_with_message(outcome, campaign, read_lists()) for outcome in outcomes]
+        return _stored(run, shard, outcomes, mailing, store)
 
+    inputs = _inputs(run, shard, campaign, raw, store)
+    return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
+
+
+def _lists(run: Run, shard: str, campaign: Campaign, recipients: Sequence[Recipient], store: ObjectStore) -> Lists:
+    topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
+    return lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
+
+
+def _inputs(run: Run, shard: str, campaign: Campaign, recipients: bytes, store: ObjectStore) -> dict[str, object]:
+    """What the messages of a shard depend on."""
     ranked = read_manifest(run.run_id, "Rank", store=store, shard=user_shard_of(shard))
-    inputs = {
-        "recipients": hashlib.sha256(raw).hexdigest(),
+    return {
+        "recipients": hashlib.sha256(recipients).hexdigest(),
         "lists": ranked.digest(),
-        "list": campaign.lists[0],
+        "list": list(campaign.lists),
         "mail": msgspec.to_builtins(campaign.mail),
     }
-    return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
+
+
+def _stored(run: Run, shard: str, outcomes: Sequence[Outcome], mailing: Mailing, store: ObjectStore) -> Work:
+    """The outcomes, a line a recipient, and their totals."""
+    key = RunKeys(run.run_id).outcomes(shard)
+    body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
+    return Work({key: store.write(key, body)}, msgspec.to_builtins(_summary(outcomes, mailing)))
+
+
+def _with_message(outcome: Outcome, campaign: Campaign, lists: Lists) -> Outcome:
+    """An outcome that says too which message it is of, to be compared with what its recipient does later."""
+    if not outcome.is_compared:
+        return outcome
+    shown = lists.get(outcome.user_id, ())[: items_shown(campaign, outcome.user_id)]
+    variant = variant_of(campaign, outcome.user_id) if campaign.mail and campaign.mail.experiment else ""
+    return msgspec.structs.replace(outcome, variant=variant, items=tuple(item.item_id for item in shown))
 
 
 def _summary(outcomes: Sequence[Outcome], mailing: Mailing) -> SendEmailsSummary:
@@ -117,6 +142,7 @@ def _summary(outcomes: Sequence[Outcome], mailing: Mailing) -> SendEmailsSummary
         rejected=kinds["rejected"],
         in_doubt=kinds["in_doubt"],
         without_list=kinds["without_list"],
+        held_out=kinds["held_out"],
         waiting=kinds["waiting"],
         resume_at=mailing.resume_at.isoformat() if mailing.resume_at else "",
         suppressed_by_cause=dict(sorted(causes.items())),

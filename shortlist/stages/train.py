@@ -14,19 +14,27 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shortlist.adopt import Vocabularies, adopt
-from shortlist.config import Campaign
-from shortlist.contracts.arrays import Int64Array, npy_bytes
+from shortlist.config import Campaign, Model
+from shortlist.contracts.arrays import RESPONSE_CODES, BoolArray, Int64Array, npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import LIST_KINDS
 from shortlist.contracts.manifests import Manifest, Output, digest
 from shortlist.contracts.metrics import HoldoutMetrics
 from shortlist.contracts.payloads import Run, StageRequest
-from shortlist.dataset.dataset import Dataset, FeatureMatrix
+from shortlist.dataset.dataset import Dataset, FeatureMatrix, ResponseRows
 from shortlist.errors import ContractError
-from shortlist.evaluate import Pairs, holdout, rank, rank_by_own_purchases, rank_by_popularity
+from shortlist.evaluate import (
+    Pairs,
+    Ranked,
+    popular_where_unknown,
+    rank,
+    rank_by_own_purchases,
+    rank_by_popularity,
+)
 from shortlist.fm.history import Interactions
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
+from shortlist.holdout import HoldOut, measure_kinds
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, Shop, latent, learn
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
@@ -60,6 +68,7 @@ def train(
         "dataset": read_manifest(run.run_id, "Prepare", store=store).digest(),
         "model": msgspec.to_builtins(campaign.model),
         "evaluation": msgspec.to_builtins(campaign.evaluation),
+        "feedback": msgspec.to_builtins(campaign.feedback),
         "x": campaign.x,
         "model_run": model_run,
     }
@@ -103,6 +112,7 @@ class _Training:
         self._dataset = dataset
         self._held_out = events.held_out
         self._events = Interactions(events.user_row, events.item_row, events.timestamp, events.weight)
+        self._clicks = _clicks(dataset.responses, campaign.feedback.click_weight)
         self._shop = Shop(
             n_users=len(dataset.user_ids),
             n_items=len(dataset.item_ids),
@@ -114,7 +124,7 @@ class _Training:
         """Measure, then train on everything."""
         self._fetch_checkpoint()
         metrics, repeat = self._measured()
-        recommender = self._learn("everything", self._events, repeat)
+        recommender = self._learn("everything", self._events, repeat, self._clicks)
         return self._save(recommender, metrics, self._run_id)
 
     def adopt(self, model_run: str) -> Work:
@@ -141,27 +151,31 @@ class _Training:
         if found is not None and found.fingerprint == self._fingerprint:
             self._progress("measurement_resumed", {})
             return found.metrics, RepeatModel.load(folder)
-        recommender = self._learn("measurement", self._events.where(~self._held_out), None)
+        split = int(self._events.timestamp[self._held_out].min(initial=np.iinfo(np.int64).max))
+        clicks = self._clicks.where(self._clicks.timestamp < split) if self._clicks else None
+        recommender = self._learn("measurement", self._events.where(~self._held_out), None, clicks)
         metrics = self._measure(recommender)
         recommender.repeat.save(folder)
         note.write_bytes(msgspec.json.encode(_Measured(self._fingerprint, metrics)))
         self._push_checkpoint()
         return metrics, recommender.repeat
 
-    def _learn(self, fit: str, events: Interactions, repeat: RepeatModel | None) -> Recommender:
-        def on_epoch(report: EpochReport) -> None:
+    def _learn(
+        self, purpose: str, events: Interactions, repeat: RepeatModel | None, clicks: Interactions | None
+    ) -> Recommender:
+        def on_epoch(fit: str, report: EpochReport) -> None:
             self._push_checkpoint()
-            self._progress(
-                "epoch_done", {"fit": fit, "epoch": report.epoch, "loss": report.loss, "seconds": report.seconds}
-            )
+            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": self._campaign.model.epochs}
+            self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
 
         return learn(
             events,
             self._shop,
             self._campaign.model,
+            weak=clicks,
             repeat=repeat,
             on_epoch=on_epoch,
-            checkpoint=self._folder / fit,
+            checkpoint=self._folder / purpose,
         )
 
     def _measure(self, recommender: Recommender) -> HoldoutMetrics:
@@ -172,18 +186,21 @@ class _Training:
         seen = Pairs(past.indptr, past.item_rows, shop.n_items)
         relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
         measured = self._sample(np.intersect1d(relevant.users(), seen.users()))
+        newcomers = self._sample(np.setdiff1d(relevant.users(), seen.users()))
+        repeat = recommender.pair_repeat(past, users, items)
         decayed = past.decayed_days(OWN_PURCHASES_HALF_LIFE_DAYS).astype(np.float32)
-        kinds = holdout(
-            rank(users, items, recommender.pair_repeat(past, users, items), seen, measured, x),
-            {
-                "popularity": rank_by_popularity(seen, measured, x),
-                "buy_it_again": rank_by_own_purchases(decayed, measured, x),
-            },
-            seen,
-            relevant,
-            LIST_KINDS,
-            x,
-        )
+
+        def ranked(whom: Int64Array) -> dict[str, Ranked]:
+            return {
+                "model": rank(users, items, repeat, seen, whom, x),
+                "popularity": rank_by_popularity(seen, whom, x),
+                "buy_it_again": rank_by_own_purchases(decayed, whom, x),
+            }
+
+        of_newcomers = ranked(newcomers)
+        known = _with_features(shop, self._campaign.model)
+        of_newcomers["model"] = popular_where_unknown(of_newcomers["model"], of_newcomers["popularity"], known)
+        kinds = measure_kinds(ranked(measured), of_newcomers, HoldOut(seen, relevant, items, x), LIST_KINDS)
         self._progress("measured", {kind: figures.model.recall for kind, figures in kinds.items()})
         return HoldoutMetrics(
             x=x,
@@ -239,6 +256,14 @@ class _Training:
                 self._pushed[path] = changed
 
 
+def _with_features(shop: Shop, settings: Model) -> BoolArray:
+    """Users of whom the model knows a feature: bool (n_users,)."""
+    if shop.user_features is None or not settings.use_features:
+        return np.zeros(shop.n_users, np.bool_)
+    known: BoolArray = np.diff(shop.user_features.indptr) > 0
+    return known
+
+
 def _files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
@@ -248,6 +273,15 @@ class _Measured(msgspec.Struct, frozen=True):
 
     fingerprint: str
     metrics: HoldoutMetrics
+
+
+def _clicks(responses: ResponseRows, weight: float) -> Interactions | None:
+    """Clicks on items of earlier messages as interactions of this weight; None where they teach nothing."""
+    clicked = responses.of(RESPONSE_CODES["clicked"])
+    if not weight or not len(clicked):
+        return None
+    weights = np.full(len(clicked), weight, np.float32)
+    return Interactions(clicked.user_row, clicked.item_row, clicked.timestamp, weights)
 
 
 def _matrix(features: FeatureMatrix) -> csr_array | None:

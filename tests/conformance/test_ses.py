@@ -313,7 +313,7 @@ def queue(aws, ses):
     subscribe(aws, topic, "sqs", attributes["QueueArn"])
     destination = {
         "Enabled": True,
-        "MatchingEventTypes": ["SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT"],
+        "MatchingEventTypes": ["SEND", "DELIVERY", "BOUNCE", "COMPLAINT", "REJECT", "OPEN", "CLICK"],
         "SnsDestination": {"TopicArn": topic},
     }
     ses.create_configuration_set(ConfigurationSetName="told")
@@ -500,3 +500,86 @@ def eventually(s3, bucket, key):
             return s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         time.sleep(0.02)
     raise TimeoutError(f"{key} was not written")
+
+
+PAGE = """<html><body><a href="https://shop.example/tea?a=1&amp;b=2">Tea</a>
+<a href="mailto:hello@shop.example">Us</a>
+<a ses:no-track="" href="https://shop.example/unsubscribe">No more</a></body></html>"""
+TEA = "https://shop.example/tea?a=1&b=2"
+
+
+@pytest.fixture
+def read(aws, ses, queue):
+    """Sends a message with HTML, lets its reader do something with it, and returns the events after its delivery."""
+
+    def happen(do, **given):
+        message = EmailMessage(policy.SMTP)
+        message["From"], message["To"], message["Subject"] = SENDER, "ann@example.com", "For you"
+        message.set_content("Tea")
+        message.add_alternative(PAGE, subtype="html")
+        message_id = send(ses, raw=message.as_bytes(), ConfigurationSetName="told", **given)
+        do(message_id)
+        aws.ses.events.drain()
+        events = [json.loads(told["Message"]) for told in bodies(aws, queue)]
+        return [event for event in events if event["eventType"] in ("Open", "Click")]
+
+    return happen
+
+
+def bodies(aws, queue):
+    found = []
+    while messages := aws.client("sqs").receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+        for message in messages:
+            aws.client("sqs").delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+            found.append(json.loads(message["Body"]))
+    return found
+
+
+def test_an_open_is_told_with_time_program_and_tags(aws, read):
+    tags = [{"Name": "campaign", "Value": "weekly-picks"}]
+
+    (event,) = read(lambda message_id: aws.ses.readers.open(message_id, user_agent="Mail"), EmailTags=tags)
+
+    assert set(event) == {"eventType", "mail", "open"}
+    assert set(event["open"]) == {"ipAddress", "timestamp", "userAgent"}
+    assert event["open"]["userAgent"] == "Mail"
+    assert event["mail"]["tags"]["campaign"] == ["weekly-picks"]
+    assert event["mail"]["destination"] == ["ann@example.com"]
+
+
+def test_a_click_is_told_with_the_link_as_it_was_sent(aws, read):
+    (event,) = read(lambda message_id: aws.ses.readers.click(message_id, TEA))
+
+    assert set(event["click"]) == {"ipAddress", "link", "linkTags", "timestamp", "userAgent"}
+    assert event["click"]["link"] == TEA
+
+
+def test_links_marked_so_and_those_that_are_no_web_addresses_are_not_tracked(aws, read):
+    seen = []
+
+    read(lambda message_id: seen.append(aws.ses.readers.links(message_id)))
+
+    assert seen == [[TEA]]
+
+
+def test_nobody_reads_what_did_not_arrive_or_has_no_html(aws, ses):
+    bounced, plain = send(ses, to="bounce@simulator.amazonses.com"), send(ses)
+
+    for message_id, why in ((bounced, "did not arrive"), (plain, "has no HTML"), ("gone", "did not arrive")):
+        with pytest.raises(ValueError, match=why):
+            aws.ses.readers.open(message_id)
+
+
+def test_opens_are_not_told_where_they_are_not_asked_for(aws, ses, read):
+    destination = ses.get_configuration_set_event_destinations(ConfigurationSetName="told")["EventDestinations"][0]
+    types = destination["MatchingEventTypes"]
+    given = {"ConfigurationSetName": "told", "EventDestinationName": destination["Name"]}
+    wanted = {"Enabled": True, "SnsDestination": destination["SnsDestination"]}
+
+    ses.update_configuration_set_event_destination(
+        **given, EventDestination={**wanted, "MatchingEventTypes": [one for one in types if one != "OPEN"]}
+    )
+    told = read(lambda message_id: aws.ses.readers.open(message_id))
+    ses.update_configuration_set_event_destination(**given, EventDestination={**wanted, "MatchingEventTypes": types})
+
+    assert told == []

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from shortlist.config import Campaign, Config
-from shortlist.contracts import arrays, inputs, keys, lists, manifests, payloads, records, summaries
+from shortlist.contracts import arrays, attribution, inputs, keys, lists, manifests, payloads, records, summaries
 
 ROOT = Path(__file__).parents[2]
 DOC = (ROOT / "docs" / "data-contracts.md").read_text()
@@ -117,6 +117,8 @@ def test_every_input_column_is_there_and_no_other(table):
         ("## Tables in DynamoDB", (records.EXPIRES_AT,)),
         ("### JSON", inputs.PinnedRun.__struct_fields__),
         ("### JSON", inputs.RejectedRow.__struct_fields__),
+        ("### JSON", (*attribution.Attribution.__struct_fields__, *attribution.Arm.__struct_fields__)),
+        ("### JSON", (*attribution.ItemFigures.__struct_fields__, *attribution.Lift.__struct_fields__)),
         ("### JSON", (*lists.Recipient.__struct_fields__, *lists.UserLists.__struct_fields__)),
         ("### JSON", (*lists.ListedItem.__struct_fields__, *lists.Reason.__struct_fields__)),
         ("### JSON", (*get_args(lists.ReasonKind), *records.Failure.__struct_fields__)),

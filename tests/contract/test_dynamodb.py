@@ -102,6 +102,16 @@ def test_lists_of_many_users_come_at_once(lists: ListsTable) -> None:
     assert found == {user: entry(user) for user in users[::2]}
 
 
+def test_a_users_lists_of_every_run_are_forgotten(lists: ListsTable) -> None:
+    lists.put([entry("ann", "r1"), entry("ann", "r2"), entry("bo", "r1")])
+
+    forgotten = lists.forget("ann")
+
+    assert forgotten == 2
+    assert lists.get("ann", "r1") is None
+    assert lists.get("bo", "r1") is not None
+
+
 def test_putting_again_replaces(lists: ListsTable) -> None:
     lists.put(entries(60))
 
@@ -308,6 +318,11 @@ def test_runs_are_listed_newest_first_without_the_pointer(runs: RunsTable) -> No
 
     assert list(runs.list("weekly")) == [RECORD, older]
     assert list(runs.list("monthly")) == []
+    assert {(record.campaign, record.run_id) for record in runs.all()} == {
+        ("weekly", "z-older"),
+        ("weekly", "r1"),
+        ("daily", "d1"),
+    }
 
 
 def test_nothing_is_published_at_first(runs: RunsTable) -> None:

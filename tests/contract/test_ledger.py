@@ -210,6 +210,35 @@ def test_more_users_than_one_read_holds_are_found(ledger: Ledger) -> None:
     assert sorted(ledger.find(RUN, users)) == sorted(users[::2])
 
 
+def test_a_user_is_forgotten_in_every_run_and_others_are_not(ledger: Ledger) -> None:
+    other = "weekly-picks#r2"
+    for user_id, run in (("ann", RUN), ("ann", other), ("bo", RUN)):
+        ledger.claim(claimed(user_id, run=run), address_hash=f"{user_id}{run}", since=NOON)
+
+    forgotten = ledger.forget("ann", [RUN, other, "weekly-picks#r3"], [f"ann{RUN}"])
+
+    assert forgotten == 2
+    assert ledger.find(RUN, ["ann", "bo"]).keys() == {"bo"}
+    assert ledger.find(other, ["ann"]) == {}
+    assert ledger.claim(claimed("cy"), address_hash=f"ann{RUN}", since=NOON) is None
+
+
+def test_erasing_leaves_the_cause_alone(suppressions: Suppressions) -> None:
+    suppressions.prefer("a", less_often=True, paused_until=LATER, at=NOON)
+    suppressions.add("b", "bounced", NOON)
+    suppressions.add_soft_bounce("a", "e1", NOON)
+
+    for known_by in ("a", "b", "c"):
+        suppressions.erase(known_by, LATER)
+
+    assert suppressions.standing(["a", "b", "c"]) == {
+        "a": Standing(cause="erased"),
+        "b": Standing(cause="bounced"),
+        "c": Standing(cause="erased"),
+    }
+    assert suppressions.add_soft_bounce("a", "e2", LATER) == 1
+
+
 def test_the_first_cause_of_a_suppression_stays(suppressions: Suppressions) -> None:
     suppressions.add("a", "unsubscribed", NOON)
     suppressions.add("a", "bounced", LATER)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from shortlist.config import Campaign, Mail, Schedule
+from shortlist.config import Campaign, Mail, Schedule, Smtp
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -32,7 +32,7 @@ CAMPAIGNS = (
         schedule=Schedule(cron="0 7 1 * ? *", time_zone="America/New_York", flexible_window_minutes=0, enabled=False),
         mail=Mail(sender="again@other.example"),
     ),
-    Campaign(name="by-hand"),
+    Campaign(name="by-hand", mail=Mail(sender="hand@third.example", smtp=Smtp(host="mail.third.example"))),
 )
 
 

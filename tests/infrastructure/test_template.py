@@ -243,7 +243,10 @@ def test_mail_goes_out_encrypted_and_its_fate_comes_back(of_type: OfType) -> Non
     identities = by_property(of_type("AWS::SES::EmailIdentity"), "EmailIdentity")
 
     assert configuration_set["DeliveryOptions"] == {"TlsPolicy": "REQUIRE"}
-    assert set(destination["EventDestination"]["MatchingEventTypes"]) == {"delivery", "bounce", "complaint", "reject"}
+    assert set(destination["EventDestination"]["MatchingEventTypes"]) == {
+        *("delivery", "bounce", "complaint", "reject"),
+        *("open", "click"),
+    }
     assert set(identities) == {"picks@shop.example", "again@other.example"}
 
 

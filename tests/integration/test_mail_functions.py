@@ -2,10 +2,12 @@
 
 import email
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
+from html import unescape
 from types import ModuleType, SimpleNamespace
 from urllib.parse import parse_qs, urlsplit
 
@@ -20,7 +22,7 @@ import lambdas.mail_events.handler as mail_events
 import lambdas.send_emails.handler as send_emails
 import lambdas.unsubscribe.handler as unsubscribe
 from shortlist.aws import clients, mail_wiring, wiring
-from shortlist.contracts.records import DELIVERIES_KEY, SUPPRESSIONS_KEY
+from shortlist.contracts.records import DELIVERIES_KEY, RESPONSES_KEY, SUPPRESSIONS_KEY
 from shortlist.mail.address import address_hash
 from shortlist.mail.tags import tags
 from tests.mailing import MAIL, RUN, URL, Mailing, recipient
@@ -70,6 +72,7 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
         "SHORTLIST_BUCKET": "bucket",
         "SHORTLIST_DELIVERIES_TABLE": "deliveries",
         "SHORTLIST_SUPPRESSIONS_TABLE": "suppressions",
+        "SHORTLIST_RESPONSES_TABLE": "responses",
         "SHORTLIST_UNSUBSCRIBE_URL": URL,
         "SHORTLIST_UNSUBSCRIBE_KEY_SECRET": "unsubscribe-key",
     }
@@ -84,7 +87,8 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
         mailing = Mailing([recipient(0), recipient(1)])
         for key, body in mailing.store.objects.items():
             s3.put_object(Bucket="bucket", Key=key, Body=body)
-        for table, key in (("deliveries", DELIVERIES_KEY), ("suppressions", SUPPRESSIONS_KEY)):
+        tables = {"deliveries": DELIVERIES_KEY, "suppressions": SUPPRESSIONS_KEY, "responses": RESPONSES_KEY}
+        for table, key in tables.items():
             boto3.client("dynamodb").create_table(
                 TableName=table,
                 BillingMode="PAY_PER_REQUEST",
@@ -93,7 +97,9 @@ def deployment(monkeypatch: pytest.MonkeyPatch) -> Iterator[Deployment]:
                     {"AttributeName": part, "KeyType": kind} for part, kind in zip(key, ("HASH", "RANGE"), strict=False)
                 ],
             )
-        monkeypatch.setattr(mail_wiring.transport(), "quota", lambda: mailing.transport.quota())  # moto has no quota
+        monkeypatch.setattr(
+            mail_wiring.transport(None), "quota", lambda: mailing.transport.quota()
+        )  # moto has no quota
         yield Deployment(mailing.keys)
     forget(clients, wiring, mail_wiring)
 
@@ -121,6 +127,22 @@ def test_the_link_in_the_mail_unsubscribes_its_reader(deployment: Deployment) ->
     assert (looked["statusCode"], pressed["statusCode"]) == (200, 200)
     assert before == {}
     assert [standing.cause for standing in after.values()] == ["unsubscribed"]
+
+
+def test_the_link_beside_a_product_leaves_it_out_and_unsubscribes_nobody(deployment: Deployment) -> None:
+    deployment.send()
+    mail = email.message_from_string(deployment.mails()[0], policy=policy.default)
+    html = mail.get_body(("html",)).get_content()
+    links = [unescape(link) for link in re.findall(r'ses:no-track="" *href="([^"]+)"', re.sub(r"\s+", " ", html))]
+    query = {name: values[0] for name, values in parse_qs(urlsplit(links[0]).query).items()}
+
+    event = {"requestContext": {"http": {"method": "POST"}}, "queryStringParameters": query}
+    answer = unsubscribe.handler(event, CONTEXT)
+
+    (found,) = wiring.responses().all()
+    assert answer["statusCode"] == 200
+    assert (found.kind, found.item_id, found.user_id) == ("not_interested", "item-0", "user-00000")
+    assert mail_wiring.suppressions().standing(_hashes(mail)) == {}
 
 
 def test_a_request_without_a_token_is_refused(deployment: Deployment) -> None:

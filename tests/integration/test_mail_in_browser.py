@@ -15,7 +15,7 @@ from shortlist.contracts.lists import ListedItem, Reason
 from shortlist.mail.compose import Composer
 from shortlist.mail.token import Subscription, sign
 from shortlist.mail.unsubscribe import answer
-from tests.fakes import FixedClock, MemorySuppressions
+from tests.fakes import FixedClock, MemoryResponses, MemorySuppressions
 from tests.mailing import CAMPAIGN, KEYS, MAIL, URL, recipient
 
 PRODUCTS = [
@@ -178,11 +178,40 @@ def test_no_name_breaks_the_layout(page: Page, name: str) -> None:
 
 @pytest.mark.parametrize("token", [sign(Subscription("weekly-picks", "ann", "0" * 64), KEYS), "forged"])
 def test_the_unsubscribe_page_reads_well(page: Page, device: str, scheme: str, token: str) -> None:
-    response = answer("GET", token, "en", keys=KEYS, suppressions=MemorySuppressions(), clock=FixedClock())
+    ports = {"suppressions": MemorySuppressions(), "responses": MemoryResponses(), "clock": FixedClock()}
+    response = answer("GET", token, "en", keys=KEYS, **ports)
     page.set_content(response.body)
     keep(page, f"unsubscribe-{device}-{scheme}-{'refused' if token == 'forged' else 'question'}")
 
     assert overflow(page) <= 0
     assert page.get_by_role("heading").is_visible()
-    assert page.get_by_role("button").count() == (0 if token == "forged" else 1)
+    assert page.get_by_role("button").count() == (0 if token == "forged" else 4)
     assert low_contrasts(page) == []
+
+
+def test_the_buttons_work_without_javascript(browser: Browser) -> None:
+    suppressions = MemorySuppressions()
+    token = sign(Subscription("weekly-picks", "ann", "0" * 64), KEYS)
+
+    def endpoint(route: Route) -> None:
+        asked, body = route.request, route.request.post_data or ""
+        ports = {"suppressions": suppressions, "responses": MemoryResponses(), "clock": FixedClock()}
+        response = answer(asked.method, token, "en", body, keys=KEYS, **ports)
+        route.fulfill(status=response.status, headers=response.headers, body=response.body)
+
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.route(f"{URL}**", endpoint)
+    page.goto(f"{URL}?t={token}")
+    looked = dict(suppressions.standings)
+    said = []
+    for name in ("Pause for 30 days", "One e-mail a month at most", "Unsubscribe"):
+        page.get_by_role("button", name=name).click()
+        said.append(page.get_by_role("heading").inner_text())
+    left = page.get_by_role("button").count()
+    context.close()
+
+    assert looked == {}
+    assert said == ["We will pause for 30 days", "We will write less often", "You are unsubscribed"]
+    assert suppressions.standing(["0" * 64])["0" * 64].cause == "unsubscribed"
+    assert left == 0

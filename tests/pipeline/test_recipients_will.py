@@ -57,7 +57,7 @@ def test_the_next_run_knows_who_unsubscribed_and_who_does_not_exist(weekly: Week
     weekly.start("leaving", "leaving-2", reuse_model="leaving-1")
 
     # THEN the second run mails everybody but the one who left and the one who is not there
-    assert "Unsubscribe?" in asked
+    assert "How often may we write to you?" in asked
     assert "You are unsubscribed" in answered
     assert weekly.mails("leaving-1") == mailed
     assert states(ledger, "leaving-1") == {"delivered": mailed.total() - 1, "bounced": 1}

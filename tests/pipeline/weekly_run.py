@@ -32,6 +32,7 @@ CAMPAIGN: dict[str, Any] = {
         "shop_name": "Test Shop",
         "shop_url": "https://shop.example.com/",
         "items": 4,
+        "control_share": 0,
         "min_days_between": 0,  # every campaign of these tests mails the same people within minutes
     },
 }

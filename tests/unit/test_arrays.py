@@ -53,13 +53,15 @@ def test_a_user_shard_survives_the_bucket() -> None:
         days=np.array([4, 1, 1], np.int32),
         segment=np.array([-1, 0], np.int32),
         prior=np.zeros((2, 3), np.float32),
+        withheld_indptr=np.array([0, 2, 2], np.int64),
+        withheld_rows=np.array([3, 7], np.int32),
     )
 
     back = UserShard.from_bytes(shard.to_bytes())
 
     assert back.first_row == 40
     assert back.user_ids.to_list() == ["a", "b,\n"]
-    for name in ("latent", "indptr", "item_rows", "repeat", "weight", "last_seen", "days", "segment", "prior"):
+    for name in set(UserShard.__slots__) - {"first_row", "user_ids"}:
         np.testing.assert_array_equal(getattr(back, name), getattr(shard, name))
         assert getattr(back, name).dtype == getattr(shard, name).dtype
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from shortlist.evaluate import (
     NOTHING,
     Pairs,
-    holdout,
     make_lists,
     measure,
+    popular_where_unknown,
     rank,
     rank_by_own_purchases,
     rank_by_popularity,
@@ -117,23 +117,10 @@ def test_a_list_longer_than_the_catalogue_has_empty_places():
     assert make_lists(ranked, seen, "everything", 4).tolist() == [[0, 1, NOTHING, NOTHING]]
 
 
-def test_every_kind_is_measured_on_its_own_held_out_pairs():
-    seen, held_out = pairs_of([[0], [1]], 4), pairs_of([[0, 2], [3]], 4)
-    users = held_out.users()
-    perfect = rank(
-        np.eye(2, dtype=np.float32),
-        np.array([[0, 0], [0, 0], [9, 0], [0, 9]], np.float32),
-        np.full(2, 5, np.float32),
-        seen,
-        users,
-        2,
-    )
+def test_who_is_unknown_gets_what_is_popular_and_who_has_a_feature_what_the_model_says():
+    users, seen = np.array([0, 1]), pairs_of([[], [], [2]], 3)
+    model = rank(np.ones((3, 1), np.float32), np.array([[3], [2], [1]], np.float32), np.zeros(1), seen, users, 2)
 
-    measured = holdout(
-        perfect, {"popularity": rank_by_popularity(seen, users, 2)}, seen, held_out, ("everything", "buy_again"), 2
-    )
+    served = popular_where_unknown(model, rank_by_popularity(seen, users, 2), np.array([True, False, True]))
 
-    assert measured["everything"].model.recall == 1.0
-    assert measured["everything"].users == 2
-    assert measured["buy_again"].users == 1
-    assert measured["everything"].baselines["popularity"].recall < 1
+    assert served.unseen.tolist() == [[0, 1], [2, 0]]

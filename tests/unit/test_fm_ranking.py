@@ -161,6 +161,38 @@ def test_a_confidence_that_is_no_positive_number_is_refused(bad):
         FactorizationMachine().fit(pairs)
 
 
+@pytest.mark.parametrize("side", ["user", "item"])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_a_feature_that_is_no_number_is_refused(side, bad):
+    features = {"user": groups(60), "item": groups(40)}
+    features[side].data[7] = bad
+
+    with pytest.raises(DatasetError, match=f"{side} feature is NaN or infinite"):
+        FactorizationMachine().fit(taste(), features["user"], features["item"])
+
+
+def test_confidences_that_are_all_equal_and_leave_no_pair_out_give_equal_scores():
+    everything = csr_array(np.full((12, 7), 2, np.float32))
+
+    machine = FactorizationMachine(n_factors=3, epochs=8).fit(everything)
+
+    scores = user_latent(machine.model) @ item_latent(machine.model).T
+    assert np.isfinite(scores).all()
+    np.testing.assert_allclose(scores, scores.mean(), atol=0.02)
+    assert 0.5 < scores.mean() < 2 / 3  # c / (c + α₀) of two and one, drawn to zero
+
+
+def test_the_callers_matrices_stay_as_they_were():
+    pairs, users = taste(), groups(60)
+    pairs.data[2] = 0
+    before = [array.copy() for array in (pairs.data, pairs.indices, pairs.indptr, users.data, users.indices)]
+
+    FactorizationMachine(n_factors=3, epochs=1).fit(pairs, users)
+
+    for array, kept in zip((pairs.data, pairs.indices, pairs.indptr, users.data, users.indices), before, strict=True):
+        np.testing.assert_array_equal(array, kept)
+
+
 def test_features_of_another_number_of_rows_are_refused():
     with pytest.raises(DatasetError, match="item features have 39 rows"):
         FactorizationMachine().fit(taste(), None, groups(39))
@@ -252,6 +284,19 @@ def test_training_stops_when_the_metric_no_longer_rises():
     machine = FactorizationMachine(n_factors=2, epochs=5, patience=2).fit(taste(), validate=lambda model: next(metrics))
 
     assert machine.n_epochs == 4
+
+
+def test_a_fit_cut_off_remembers_its_metrics_and_stops_where_an_undisturbed_one_does(tmp_path):
+    metrics = iter([0.1, 0.3, 0.2, 0.2, 0.9])
+    FactorizationMachine(n_factors=2, epochs=3).fit(taste(), validate=lambda model: next(metrics), checkpoint=tmp_path)
+    reports: list[EpochReport] = []
+
+    machine = FactorizationMachine(n_factors=2, epochs=5, patience=2).fit(
+        taste(), validate=lambda model: next(metrics), on_epoch=reports.append, checkpoint=tmp_path
+    )
+
+    assert machine.n_epochs == 4
+    assert [(report.epoch, report.metric) for report in reports] == [(4, 0.2)]
 
 
 def test_no_epoch_starts_after_the_time_budget():

@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from shortlist.contracts.arrays import Catalogue, Popular, UserShard, npy_array
+from shortlist.candidates import Hidden
+from shortlist.contracts.arrays import Catalogue, Popular, StringTable, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import LIST_KINDS
 from shortlist.index import ItemIndex
 from shortlist.lists import Assortment, ShardLists
-from shortlist.rules import category_codes
+from shortlist.rules import codes_of, traits_of
 from shortlist.stages.build_index import build_index
 from shortlist.stages.repackage import repackage
 from tests.fakes import FixedClock
@@ -22,6 +23,7 @@ from tests.trained_run import (
     NEW_USER,
     RUN,
     X,
+    item_id,
     request,
     trained_run,
     with_rules,
@@ -39,14 +41,22 @@ def opened(tmp_path, campaign=CAMPAIGN):
     store.download(KEYS.index("items.faiss"), path)
     item_rows = npy_array(store.read(KEYS.index("item_rows.npy")))
     items = npy_array(store.read(KEYS.latent("items.npy")))
-    codes = category_codes(Catalogue.from_bytes(store.read(KEYS.dataset("items.npz"))).category)
+    shown = Catalogue.from_bytes(store.read(KEYS.dataset("items.npz")))
+    item_ids = StringTable.from_bytes(store.read(KEYS.dataset("item_ids.npz")))
+    codes = codes_of(shown.category)
     assortment = Assortment(
         index=ItemIndex.open(path, items, item_rows),
         item_rows=item_rows,
-        categories=codes[item_rows],
+        traits=traits_of(shown, item_ids, items[item_rows], item_rows, campaign.rules),
         popular=Popular.from_bytes(store.read(KEYS.latent("popular.npz"))),
     )
     return UserShard.from_bytes(store.read(KEYS.user_shard("00000"))), assortment, items, codes
+
+
+def made(shard, assortment, kind, seen=None, popularity=1.0):
+    """The lists of a shard, of which some seen pairs may be hidden."""
+    hidden = Hidden(np.zeros(len(shard.item_rows), np.bool_) if seen is None else seen, popularity)
+    return ShardLists(shard, assortment, hidden).make(kind, X)
 
 
 def scores_of(shard, items, user):
@@ -71,9 +81,9 @@ def walked(order, codes, cap, x):
 @pytest.mark.parametrize("cap", [None, 1, 2])
 @pytest.mark.parametrize("kind", LIST_KINDS)
 def test_lists_are_those_of_sorting_everything(tmp_path, kind, cap):
-    shard, assortment, items, codes = opened(tmp_path)
+    shard, assortment, items, codes = opened(tmp_path, with_rules(max_per_category=cap))
 
-    lists = ShardLists(shard, assortment).make(kind, X, cap)
+    lists = made(shard, assortment, kind)
 
     for user in range(len(shard.latent)):
         if user == NEW_USER:
@@ -92,7 +102,7 @@ def test_lists_are_those_of_sorting_everything(tmp_path, kind, cap):
 def test_a_user_of_whom_nothing_is_known_gets_what_is_popular(tmp_path, kind):
     shard, assortment, _, _ = opened(tmp_path)
 
-    lists = ShardLists(shard, assortment).make(kind, X)
+    lists = made(shard, assortment, kind)
 
     everybody = [item for item in assortment.popular.everybody.tolist() if item in assortment.item_rows]
     assert lists.items[NEW_USER].tolist() == everybody[:X]
@@ -107,7 +117,7 @@ def test_popular_items_of_the_users_own_segment_come_first_and_are_told_apart(tm
     popular = replace(assortment.popular, indptr=np.array([0, 0, 3], np.int64), items=favourites)
     shard.segment[NEW_USER] = 1
 
-    lists = ShardLists(shard, replace(assortment, popular=popular)).make("new_for_you", X)
+    lists = made(shard, replace(assortment, popular=popular), "new_for_you")
 
     assert lists.items[NEW_USER, :2].tolist() == [77, 3]
     assert lists.of_segment[NEW_USER].tolist() == [True] * 2 + [False] * (X - 2)
@@ -115,9 +125,9 @@ def test_popular_items_of_the_users_own_segment_come_first_and_are_told_apart(tm
 
 
 def test_a_cap_holds_for_popular_lists_too(tmp_path):
-    shard, assortment, _, codes = opened(tmp_path)
+    shard, assortment, _, codes = opened(tmp_path, with_rules(max_per_category=1))
 
-    lists = ShardLists(shard, assortment).make("everything", X, 1)
+    lists = made(shard, assortment, "everything")
 
     listed = codes[lists.items[NEW_USER]]
     assert (np.bincount(listed[listed >= 0]) == 1).all()
@@ -127,7 +137,7 @@ def test_a_cap_holds_for_popular_lists_too(tmp_path):
 def test_a_user_with_features_alone_is_ranked_by_them(tmp_path):
     shard, assortment, items, _ = opened(tmp_path)
 
-    lists = ShardLists(shard, assortment).make("everything", X)
+    lists = made(shard, assortment, "everything")
 
     scores, _ = scores_of(shard, items, FEATURES_ONLY_USER)
     assert lists.items[FEATURES_ONLY_USER, 0] == assortment.item_rows[scores[assortment.item_rows].argmax()]
@@ -137,7 +147,7 @@ def test_a_user_with_features_alone_is_ranked_by_them(tmp_path):
 def test_buy_again_lists_are_never_filled_with_what_was_never_bought(tmp_path):
     shard, assortment, _, _ = opened(tmp_path)
 
-    lists = ShardLists(shard, assortment).make("buy_again", X)
+    lists = made(shard, assortment, "buy_again")
 
     for user in range(len(shard.latent)):
         bought = shard.item_rows[shard.indptr[user] : shard.indptr[user + 1]]
@@ -150,7 +160,7 @@ def test_buy_again_lists_are_never_filled_with_what_was_never_bought(tmp_path):
 def test_a_user_who_has_nearly_everything_gets_the_rest_as_new(tmp_path):
     shard, assortment, _, _ = opened(tmp_path)
 
-    lists = ShardLists(shard, assortment).make("new_for_you", X)
+    lists = made(shard, assortment, "new_for_you")
 
     _, bought = scores_of(shard, np.zeros((N_ITEMS, shard.latent.shape[1])), GREEDY_USER)
     rest = set(np.flatnonzero(~bought).tolist()) & set(assortment.item_rows.tolist())
@@ -161,9 +171,65 @@ def test_a_user_who_has_nearly_everything_gets_the_rest_as_new(tmp_path):
 
 @pytest.mark.parametrize("kind", LIST_KINDS)
 def test_nothing_is_listed_where_nothing_is_allowed(tmp_path, kind):
-    shard, assortment, _, _ = opened(tmp_path, with_rules(include_categories=["Tobacco"]))
+    shard, assortment, _, _ = opened(tmp_path, with_rules(include_categories=["Tobacco"], max_per_category=2))
 
-    lists = ShardLists(shard, assortment).make(kind, X, 2)
+    lists = made(shard, assortment, kind)
 
     assert (lists.items == -1).all()
     assert not lists.filled.any()
+
+
+@pytest.mark.parametrize("kind", LIST_KINDS)
+def test_what_is_withheld_from_a_user_is_on_none_of_the_users_lists(tmp_path, kind):
+    shard, assortment, _, _ = opened(tmp_path)
+    before = made(shard, assortment, kind)
+    withheld = [np.unique(items[items >= 0][:3]) for items in before.items]
+    indptr = np.concatenate([[0], np.cumsum([len(items) for items in withheld])]).astype(np.int64)
+    blocked = replace(shard, withheld_indptr=indptr, withheld_rows=np.concatenate(withheld))
+
+    lists = made(blocked, assortment, kind)
+
+    for user, items in enumerate(withheld):
+        listed = lists.items[user][lists.items[user] >= 0]
+        assert not np.isin(listed, items).any()
+        others = before.items[user][before.items[user] >= 0][3:]
+        assert listed[: len(others)].tolist() == others.tolist()
+        if kind == "everything":
+            assert len(np.unique(listed)) == X
+
+
+@pytest.mark.parametrize("kind", ["everything", "buy_again"])
+def test_hidden_purchases_are_not_listed_and_not_taken_for_new(tmp_path, kind):
+    shard, assortment, _, _ = opened(tmp_path)
+
+    lists = made(shard, assortment, kind, seen=np.ones(len(shard.item_rows), np.bool_))
+
+    for user in range(len(shard.latent)):
+        bought = shard.item_rows[shard.indptr[user] : shard.indptr[user + 1]]
+        assert not np.isin(lists.items[user], bought).any()
+
+
+def test_the_popularity_knob_weighs_the_part_of_the_score_that_is_everybodys(tmp_path):
+    shard, assortment, items, _ = opened(tmp_path)
+    user = NEW_USER + 1
+
+    for popularity in (0.0, 3.0):
+        lists = made(shard, assortment, "new_for_you", popularity=popularity)
+        _, bought = scores_of(shard, items, user)
+        scores = items[:, :-1] @ shard.latent[user, :-1] + popularity * items[:, -1]
+        fits = ~bought & np.isin(np.arange(N_ITEMS), assortment.item_rows)
+        assert lists.items[user].tolist() == np.argsort(-np.where(fits, scores, -np.inf))[:X].tolist()
+
+
+def test_promoted_items_are_found_wherever_they_stand_in_the_ranking(tmp_path):
+    # GIVEN two promoted items that nobody likes best
+    promoted = {"share": 0.25, "items": [item_id(7), item_id(40)]}
+    shard, assortment, _, _ = opened(tmp_path, with_rules(promoted=promoted))
+
+    lists = made(shard, assortment, "everything")
+
+    for user in range(len(shard.latent)):
+        listed = lists.items[user].tolist()
+        assert {7, 40} <= set(listed)
+        assert {7, 40} & set(listed[:4])
+        assert len(set(listed)) == X

@@ -2,15 +2,15 @@
 
 from datetime import UTC, datetime
 
-import numpy as np
 import pytest
 
 from shortlist.commands import look
-from shortlist.contracts.arrays import Catalogue, StringTable
+from shortlist.contracts.arrays import StringTable
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import Reason
 from shortlist.contracts.records import CurrentRun, RunRecord, StoredItem, StoredLists
 from shortlist.errors import ContractError
+from tests.catalogues import catalogue
 from tests.fakes import MemoryListsTable, MemoryRunsTable, MemoryStore
 from tests.finished_run import RUN, write_finished
 
@@ -101,19 +101,7 @@ def test_a_list_that_the_campaign_does_not_make_is_refused(store):
 
 
 def test_titles_come_from_the_catalogue_that_the_run_saw(store):
-    empty = StringTable.of(["", ""])
-    catalogue = Catalogue(
-        title=StringTable.of(["Bread", "Milk, whole"]),
-        url=empty,
-        image_url=empty,
-        currency=empty,
-        category=empty,
-        price=np.full(2, np.nan),
-        available_from=np.full(2, -1, np.int64),
-        available_until=np.full(2, -1, np.int64),
-        in_stock=np.ones(2, bool),
-    )
-    store.write(KEYS.dataset("items.npz"), catalogue.to_bytes())
+    store.write(KEYS.dataset("items.npz"), catalogue(["Bread", "Milk, whole"]).to_bytes())
     store.write(KEYS.dataset("item_ids.npz"), StringTable.of(["bread", "milk-0"]).to_bytes())
 
     titled = look.with_titles(RUN.run_id, (MILK, BREAD), store=store)

@@ -10,7 +10,7 @@ from shortlist.errors import ContractError
 from shortlist.mail.address import address_hash
 from shortlist.mail.events import Applied, apply_events
 from shortlist.mail.tags import tags
-from tests.fakes import FixedClock, MemoryLedger, MemorySuppressions
+from tests.fakes import FixedClock, MemoryLedger, MemoryResponses, MemorySuppressions
 
 ADDRESS = "ann@example.com"
 RUN = "weekly-picks#r1"
@@ -50,7 +50,7 @@ class Inbox:
     """The ledger with one claimed message, and the suppression list."""
 
     def __init__(self) -> None:
-        self.ledger, self.suppressions = MemoryLedger(), MemorySuppressions()
+        self.ledger, self.suppressions, self.responses = MemoryLedger(), MemorySuppressions(), MemoryResponses()
         self.claim("Ann #1")
 
     def claim(self, user_id: str) -> None:
@@ -61,7 +61,13 @@ class Inbox:
 
     def take(self, *raw: str) -> Applied:
         batch = ((str(number), one) for number, one in enumerate(raw))
-        return apply_events(batch, ledger=self.ledger, suppressions=self.suppressions, clock=FixedClock())
+        return apply_events(
+            batch,
+            ledger=self.ledger,
+            suppressions=self.suppressions,
+            responses=self.responses,
+            clock=FixedClock(),
+        )
 
     @property
     def cause(self) -> str:
@@ -172,3 +178,68 @@ def test_what_is_no_event_fails_alone(raw: str) -> None:
     assert [*applied.failed] == ["0"]
     assert isinstance(applied.failed["0"], ContractError)
     assert inbox.state == "delivered"
+
+
+PHONE = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_5 like Mac OS X) AppleWebKit/605.1.15 Safari/604.1"
+LINK = (
+    "https://shop.example.com/tea?utm_source=shortlist&utm_medium=email&utm_campaign=weekly-picks&utm_content=tea%201"
+)
+
+
+def engaged(kind: str, at: str, link: str = LINK, user_agent: str = PHONE) -> str:
+    details = {"timestamp": at, "userAgent": user_agent, "ipAddress": "192.0.2.1"}
+    return event(kind, **{kind.lower(): details | ({"link": link} if kind == "Click" else {})})
+
+
+def delivery(at: str) -> str:
+    return event("Delivery", delivery={"timestamp": at})
+
+
+def test_an_open_and_a_click_become_responses_of_the_user_to_the_item() -> None:
+    inbox = Inbox()
+
+    inbox.take(delivery("2026-01-05T06:00:00.000Z"), engaged("Open", "2026-01-05T08:00:00.000Z"))
+    inbox.take(*[engaged("Click", "2026-01-05T08:00:30.500Z")] * 2)
+
+    opened, clicked = inbox.responses.all()
+    assert (opened.kind, opened.item_id, opened.user_id) == ("opened", "", "Ann #1")
+    assert (clicked.kind, clicked.item_id, clicked.run_id) == ("clicked", "tea 1", "r1")
+    assert clicked.times == ("2026-01-05T08:00:30.500+00:00",)
+    assert inbox.state == "delivered"
+
+
+@pytest.mark.parametrize(
+    ("at", "user_agent", "kind"),
+    [
+        ("2026-01-05T07:00:03.000Z", PHONE, "scanned"),
+        ("2026-01-05T07:00:30.000Z", PHONE, "clicked"),
+        ("2026-01-05T09:00:00.000Z", "Mozilla/5.0 (compatible; Barracuda Sentinel)", "scanned"),
+    ],
+)
+def test_haste_counts_from_the_delivery_however_late_it_was(at: str, user_agent: str, kind: str) -> None:
+    inbox = Inbox()
+    inbox.take(delivery("2026-01-05T07:00:00.000Z"))
+
+    inbox.take(engaged("Click", at, user_agent=user_agent))
+
+    assert [one.kind for one in inbox.responses.all()] == [kind]
+
+
+def test_a_click_on_another_link_and_on_the_shops_own_tags_is_a_click_on_no_item() -> None:
+    inbox = Inbox()
+
+    inbox.take(engaged("Click", "2026-01-05T08:00:00.000Z", "https://shop.example.com/?utm_source=x&utm_content=y"))
+    inbox.take(engaged("Click", "2026-01-05T08:00:00.000Z", "https://[bad"))
+
+    (found,) = inbox.responses.all()
+    assert (found.kind, found.item_id) == ("clicked", "")
+
+
+def test_a_click_on_a_message_that_is_not_ours_is_ignored() -> None:
+    inbox = Inbox()
+    raw = json.loads(engaged("Click", "2026-01-05T08:00:00.000Z"))
+    raw["mail"]["tags"] = {}
+
+    applied = inbox.take(json.dumps(raw))
+
+    assert (applied.effects["ignored"], applied.failed, list(inbox.responses.all())) == (1, {}, [])

@@ -146,7 +146,7 @@ def test_items_without_picture_price_or_link_are_shown_without() -> None:
 
     assert "Product 0" in page.text
     assert "img" not in page.tags
-    assert len(page.addresses) == 1  # to unsubscribe
+    assert len(page.addresses) == 2  # to unsubscribe, and for no more of the product
 
 
 def test_a_campaigns_own_subject_is_filled_in() -> None:

@@ -6,7 +6,7 @@ from datetime import datetime
 import pytest
 
 from shortlist.errors import ContractError
-from shortlist.stages.preview import preview
+from shortlist.stages.preview import NOBODY, preview
 from tests.mailing import RUN, Mailing, recipient
 
 AS_OF = datetime.fromisoformat(RUN.as_of)
@@ -40,7 +40,7 @@ def test_without_a_user_it_is_the_first_recipients() -> None:
 def test_a_preview_to_nobody_names_nobody() -> None:
     mailing = Mailing([recipient(0, first_name="Philippa")])
 
-    shown = preview(RUN.run_id, AS_OF, "", store=mailing.store, to_nobody=True)
+    shown = preview(RUN.run_id, AS_OF, "", store=mailing.store, to=NOBODY)
 
     assert shown.recipient == "nobody@example.com"
     assert b"Philippa" not in shown.mime

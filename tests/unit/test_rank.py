@@ -88,6 +88,7 @@ def test_a_place_says_what_the_catalogue_says():
         currency="EUR",
         url=f"https://shop.example.com/{row}",
         category=("Dairy", "Bread", "Fruit", "")[row % 4],
+        brand=f"Brand {row % 7}",
     )
     assert first.score == float(f"{first.score:.6g}")
 

@@ -1,6 +1,7 @@
 """The whole model on a shop whose customers come back for what they like."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from shortlist.config import Model
 from shortlist.evaluate import Pairs, make_lists, measure, rank, rank_by_popularity
 from shortlist.fm.history import DAY_S, Interactions
+from shortlist.fm.progress import EpochReport
 from shortlist.recommender import Recommender, Shop, latent, learn
 
 N_USERS, N_ITEMS, DAYS = 120, 40, 160
@@ -82,10 +84,8 @@ def test_the_same_purchases_in_another_order_on_another_number_of_threads_are_th
     learn(events, Shop(N_USERS, N_ITEMS), SETTINGS, n_threads=1).save(tmp_path / "a")
     learn(events.where(shuffled), Shop(N_USERS, N_ITEMS), SETTINGS, n_threads=2).save(tmp_path / "b")
 
-    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*") if path.is_file())
-    assert len(files) > 10
-    for file in files:
-        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes(), file
+    assert len(files(tmp_path / "a")) > 10
+    assert files(tmp_path / "a") == files(tmp_path / "b")
 
 
 def test_a_recommender_comes_back_from_its_folder(tmp_path):
@@ -128,3 +128,43 @@ def test_a_single_purchase_is_enough(n):
 
     users, items = latent(recommender.model, Shop(1, 1))
     assert np.isfinite(users @ items.T).all()
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class ReclaimedError(Exception):
+    pass
+
+
+@pytest.mark.parametrize("cut_off", [("look_back_2", 2), ("look_back_1", 1), ("look_back_1", 3), ("final", 1)])
+def test_a_training_cut_off_in_any_of_its_fits_goes_on_there_to_the_same_bytes(tmp_path, cut_off):
+    # GIVEN a training that nobody disturbed, and one that was cut off
+    events, shop = purchases(), Shop(N_USERS, N_ITEMS)
+    undisturbed: list[tuple[str, int]] = []
+    learn(events, shop, SETTINGS, on_epoch=lambda fit, report: undisturbed.append((fit, report.epoch))).save(
+        tmp_path / "undisturbed"
+    )
+
+    def reclaim(fit: str, report: EpochReport) -> None:
+        if (fit, report.epoch) == cut_off:
+            raise ReclaimedError
+
+    with pytest.raises(ReclaimedError):
+        learn(events, shop, SETTINGS, on_epoch=reclaim, checkpoint=tmp_path / "checkpoint")
+
+    # WHEN it is called again
+    heard: list[tuple[str, int]] = []
+    learn(
+        events,
+        shop,
+        SETTINGS,
+        on_epoch=lambda fit, report: heard.append((fit, report.epoch)),
+        checkpoint=tmp_path / "checkpoint",
+    ).save(tmp_path / "resumed")
+
+    # THEN only the epochs that were left are run
+    assert undisturbed == [(fit, epoch) for fit in ("look_back_2", "look_back_1", "final") for epoch in (1, 2, 3)]
+    assert heard == undisturbed[undisturbed.index(cut_off) + 1 :]
+    assert files(tmp_path / "resumed") == files(tmp_path / "undisturbed")

@@ -1,29 +1,29 @@
-"""Rules: what may be listed at all, and lists that a cap shortens at the right places and nowhere else."""
+"""Rules: what may be listed at all, and what re-ranking asks of it."""
 
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from shortlist.config import Rules
-from shortlist.contracts.arrays import Catalogue, StringTable
-from shortlist.rules import allowed_items, capped_lists, category_codes
-from shortlist.topx import Ranking
+from shortlist.config import Promoted, Rules
+from shortlist.contracts.arrays import StringTable
+from shortlist.rules import allowed_items, codes_of, promoted_items, recently_bought, traits_of
+from tests.catalogues import catalogue
 
 AS_OF = 1_000
 CATEGORIES = ("Dairy", "Dairy", "Bread", "", "Tobacco")
-CATALOGUE = Catalogue(
-    title=StringTable.of(("milk", "cheese", "rye", "gift", "cigars")),
-    url=StringTable.of([""] * 5),
-    image_url=StringTable.of([""] * 5),
-    currency=StringTable.of(["EUR"] * 5),
-    category=StringTable.of(CATEGORIES),
-    price=np.array([1.0, 8.0, 3.0, np.nan, 20.0]),
-    available_from=np.array([-1, 1_000, 1_001, -1, -1], np.int64),
-    available_until=np.array([-1, 1_001, -1, 1_000, -1], np.int64),
-    in_stock=np.array([True, True, True, True, False]),
+CATALOGUE = catalogue(
+    ("milk", "cheese", "rye", "gift", "cigars"),
+    category=CATEGORIES,
+    brand=("Alm", "Alm", "", "Alm", "Rauch"),
+    price=(1.0, 8.0, 3.0, np.nan, 20.0),
+    margin=(0.5, -1.0, np.nan, 2.0, 4.0),
+    available_from=(-1, 1_000, 1_001, -1, -1),
+    available_until=(-1, 1_001, -1, 1_000, -1),
+    in_stock=(True, True, True, True, False),
+    offer_from=(-1, 0, 1_000, 1_001, 900),
+    offer_until=(-1, -1, 1_001, 2_000, 1_000),
 )
+IDS = StringTable.of(CATALOGUE.title.to_list())
 ANY_TIME = {"only_available": False}
 
 
@@ -34,14 +34,16 @@ ANY_TIME = {"only_available": False}
         pytest.param(ANY_TIME, ["milk", "cheese", "rye", "gift", "cigars"], id="availability does not matter"),
         pytest.param(ANY_TIME | {"exclude_categories": ["Tobacco"]}, ["milk", "cheese", "rye", "gift"], id="excluded"),
         pytest.param(ANY_TIME | {"include_categories": ["Dairy", "Bread"]}, ["milk", "cheese", "rye"], id="included"),
-        pytest.param(
-            ANY_TIME | {"include_categories": ["Dairy", "Bread"], "exclude_categories": ["Dairy"]},
-            ["rye"],
-            id="included and excluded",
-        ),
         pytest.param(ANY_TIME | {"min_price": 3.0}, ["cheese", "rye", "cigars"], id="from a price, unknown ones out"),
         pytest.param(ANY_TIME | {"max_price": 3.0}, ["milk", "rye"], id="up to a price, unknown ones out"),
         pytest.param(ANY_TIME | {"min_price": 2.0, "max_price": 9.0}, ["cheese", "rye"], id="a price range"),
+        pytest.param({"available_for_days": 1}, ["milk"], id="on offer tomorrow as well"),
+        pytest.param(ANY_TIME | {"only_deals": True}, ["cheese", "rye"], id="deals that are open"),
+        pytest.param(
+            ANY_TIME | {"only_deals": True, "available_for_days": 1},
+            ["cheese"],
+            id="deals that are open tomorrow as well",
+        ),
     ],
 )
 def test_the_rules_say_what_may_be_listed(rules, allowed):
@@ -56,71 +58,43 @@ def test_an_offer_begins_with_its_first_second_and_ends_with_its_last(as_of, lis
 
 
 def test_categories_are_numbered_and_a_missing_one_is_none():
-    assert category_codes(CATALOGUE.category).tolist() == [0, 0, 1, -1, 2]
-    assert category_codes(StringTable.of(())).tolist() == []
+    assert codes_of(CATALOGUE.category).tolist() == [0, 0, 1, -1, 2]
+    assert codes_of(StringTable.of(())).tolist() == []
 
 
-def search_over(rankings, asked=None):
-    """A search that knows each user's full ranking."""
+def test_what_is_promoted_is_named_by_item_category_or_brand():
+    promoted = Promoted(share=0.5, items=("rye", "unknown"), categories=("Tobacco",), brands=("Alm",))
 
-    def search(users, k):
-        if asked is not None:
-            asked.append((users.tolist(), k))
-        items = np.full((len(users), k), -1, np.int32)
-        scores = np.full((len(users), k), -np.inf)
-        for place, user in enumerate(users.tolist()):
-            best = rankings[user][:k]
-            items[place, : len(best)] = best
-            scores[place, : len(best)] = -np.arange(len(best))
-        return Ranking(items, scores)
-
-    return search
+    assert promoted_items(CATALOGUE, IDS, promoted).tolist() == [True, True, True, True, True]
+    assert promoted_items(CATALOGUE, IDS, Promoted(share=0.5, items=("rye",))).tolist() == [0, 0, 1, 0, 0]
+    assert not promoted_items(CATALOGUE, IDS, None).any()
 
 
-@given(
-    codes=st.lists(st.integers(-1, 4), min_size=1, max_size=60),
-    data=st.data(),
-    x=st.integers(1, 5),
-    cap=st.integers(1, 3),
+@pytest.mark.parametrize(
+    ("rules", "value"),
+    [
+        pytest.param({"rank_by": "price"}, [8.0, 0.0], id="an unknown price is worth nothing"),
+        pytest.param({"rank_by": "margin"}, [0.0, 2.0], id="a loss is worth nothing"),
+        pytest.param({"rank_by": "price", "value_weight": 0.5}, [8.0**0.5, 0.0], id="a mix"),
+    ],
 )
-def test_a_capped_list_is_a_walk_down_the_full_ranking(codes, data, x, cap):
-    rankings = [data.draw(st.permutations(range(len(codes)))) for _ in range(3)]
+def test_what_relevance_is_multiplied_by(rules, value):
+    rows = np.array([1, 3], np.int32)
 
-    lists = capped_lists(search_over(rankings), 3, x, np.array(codes, np.int32), cap)
+    traits = traits_of(CATALOGUE, IDS, np.ones((2, 3), np.float32), rows, msgspec.convert(rules, Rules))
 
-    for user, ranking in enumerate(rankings):
-        walked = []
-        for item in ranking:
-            full = codes[item] >= 0 and sum(codes[i] == codes[item] for i in walked) >= cap
-            if not full and len(walked) < x:
-                walked.append(item)
-        assert lists.items[user].tolist() == walked + [-1] * (x - len(walked))
-        assert lists.scores[user, : len(walked)].tolist() == [-float(ranking.index(item)) for item in walked]
+    assert traits.value.tolist() == value
+    assert traits.directions is None
 
 
-def test_items_without_a_category_are_not_capped():
-    codes = np.array([-1, -1, 0, 0, -1], np.int32)
+def test_without_rules_nothing_is_asked_of_an_item():
+    traits = traits_of(CATALOGUE, IDS, np.ones((5, 3), np.float32), np.arange(5, dtype=np.int32), Rules())
 
-    lists = capped_lists(search_over([[0, 1, 2, 3, 4]]), 1, 4, codes, 1)
-
-    assert lists.items.tolist() == [[0, 1, 2, 4]]
+    assert (traits.caps, traits.value, traits.directions, traits.promotes) == ((), None, None, False)
 
 
-def test_only_users_whose_list_is_short_are_searched_again():
-    codes = np.array([0] * 50 + [1, 2], np.int32)
-    varied, monotone = [50, 51, *range(50)], [*range(50), 50, 51]
-    asked = []
+def test_purchases_of_the_last_days_are_recent():
+    last_seen = np.array([0, 86_400, 86_401, 3 * 86_400], np.int64)
 
-    lists = capped_lists(search_over([varied, monotone], asked), 2, 3, codes, 1)
-
-    assert lists.items.tolist() == [[50, 51, 0], [0, 50, 51]]
-    assert asked == [([0, 1], 12), ([1], 48), ([1], 192)]
-
-
-def test_without_a_cap_the_search_is_asked_for_the_list_itself():
-    asked = []
-
-    lists = capped_lists(search_over([[3, 1, 2]], asked), 1, 2, np.zeros(4, np.int32), None)
-
-    assert lists.items.tolist() == [[3, 1]]
-    assert asked == [([0], 2)]
+    assert recently_bought(last_seen, Rules(rest_bought_days=2), 3 * 86_400).tolist() == [False, False, True, True]
+    assert not recently_bought(last_seen, Rules(), 3 * 86_400).any()

@@ -48,6 +48,17 @@ def test_every_recipient_gets_one_message_and_is_accounted_for() -> None:
     assert {entry.state for entry in mailing.ledger.entries("weekly-picks#r1")} == {"sent"}
 
 
+def test_an_outcome_says_which_items_a_sent_message_showed() -> None:
+    mailing = Mailing(people(2))
+    mailing.suppressions.add(address_hash("user1@example.com"), "bounced", "2026-01-01T00:00:00Z")
+
+    mailing.send()
+
+    sent, suppressed = mailing.outcome_lines()
+    assert sent["items"] == ["item-0", "item-1", "item-2"]
+    assert "items" not in suppressed
+
+
 def test_the_first_list_of_the_campaign_is_mailed_as_far_as_the_message_shows_it() -> None:
     mailing = Mailing(people(1))
 

@@ -1,5 +1,6 @@
 """Train: measured without the held-out weeks, resumed after a reclaim, or taken over from another run."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,20 @@ import msgspec
 import numpy as np
 import pytest
 import yaml
+from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import npy_array
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.metrics import HoldoutMetrics
 from shortlist.contracts.payloads import Run, StageRequest
-from shortlist.contracts.records import CurrentRun
+from shortlist.contracts.records import CurrentRun, Response
+from shortlist.dataset.dataset import Dataset
 from shortlist.errors import ContractError
+from shortlist.recommender import Recommender, latent
+from shortlist.recommender import Shop as Sizes
 from shortlist.stages.prepare import prepare
 from shortlist.stages.train import train
-from tests.fakes import FixedClock, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryResponses, MemoryRunsTable, MemoryStore
 from tests.shop import END, Shop, make_shop, shuffled
 
 CAMPAIGN = {
@@ -33,13 +38,21 @@ def shop() -> Shop:
     return make_shop()
 
 
-def prepared(shop: Shop, run_id: str, store: MemoryStore, **changes: Any) -> StageRequest:
+def prepared(
+    shop: Shop,
+    run_id: str,
+    store: MemoryStore,
+    responses: MemoryResponses | None = None,
+    click_weight: float = 0.0,
+    **changes: Any,
+) -> StageRequest:
     """A run whose Prepare is done."""
+    campaign = CAMPAIGN | {"feedback": {"click_weight": click_weight}}
     for table in ("interactions", "items", "users"):
         store.write(f"input/{table}/{table}.csv", getattr(shop, table))
-    store.write("campaigns/shop.yaml", yaml.safe_dump(CAMPAIGN).encode())
+    store.write("campaigns/shop.yaml", yaml.safe_dump(campaign).encode())
     request = StageRequest(run=Run(run_id=run_id, campaign="shop", as_of=END.isoformat(), **changes))
-    prepare(request, store=store, clock=FixedClock(), shipped_campaigns=Path("nowhere"))
+    prepare(request, store=store, clock=FixedClock(), shipped_campaigns=Path("nowhere"), responses=responses)
     return request
 
 
@@ -88,7 +101,7 @@ def test_shuffled_purchases_do_not_beat_popularity(shop: Shop) -> None:
     assert everything.model.recall < everything.baselines["popularity"].recall
 
 
-@pytest.mark.parametrize("uploads", [1, 6, 20, 26, 45])
+@pytest.mark.parametrize("uploads", [1, 20, 40, 57, 90])
 def test_a_reclaimed_job_goes_on_to_the_same_bytes(shop: Shop, uploads: int) -> None:
     # GIVEN a run that nobody disturbed
     undisturbed = MemoryStore()
@@ -117,7 +130,7 @@ def test_a_job_reclaimed_in_the_second_fit_does_not_measure_again(shop: Shop) ->
     def progress(event: str, figures: dict[str, Any]) -> None:
         events.append(event)
         heard.append((event, figures))
-        if event == "epoch_done" and figures["fit"] == "everything":
+        if event == "epoch_done" and figures["purpose"] == "everything":
             store.left = 1
 
     with pytest.raises(ReclaimedError):
@@ -169,3 +182,40 @@ def test_latest_without_a_published_run_is_refused(shop: Shop) -> None:
 
     with pytest.raises(ContractError, match="no published run"):
         train(request, store=store, clock=FixedClock(), runs=MemoryRunsTable())
+
+
+def scores(run_id: str, store: MemoryStore) -> np.ndarray:
+    """a_u · a_i of everybody and everything."""
+    dataset = Dataset.from_files(lambda name: store.read(RunKeys(run_id).dataset(name)))
+    with tempfile.TemporaryDirectory() as folder:
+        for name, body in model_of(run_id, store).items():
+            path = Path(folder) / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(body)
+        model = Recommender.load(Path(folder)).model
+    features = dataset.item_features
+    shape = (len(dataset.item_ids), len(features.names))
+    matrix = csr_array((features.data, features.indices, features.indptr), shape=shape)
+    users, items = latent(model, Sizes(len(dataset.user_ids), len(dataset.item_ids), None, matrix))
+    return users @ items.T
+
+
+def test_clicks_teach_the_factors_and_are_nobodys_purchases(shop: Shop) -> None:
+    store, clicked = MemoryStore(), MemoryResponses()
+    for user in ("user-000", "user-001"):
+        clicked.note(
+            Response(
+                user_id=user, item_id="item-119", kind="clicked", campaign="shop", run_id="r0", times=(END.isoformat(),)
+            )
+        )
+    for run_id, responses, weight in (("none", None, 1.0), ("off", clicked, 0.0), ("on", clicked, 1.0)):
+        request = prepared(shop, run_id, store, responses, weight)
+        train(request, store=store, clock=FixedClock(), runs=MemoryRunsTable())
+
+    models = {run_id: model_of(run_id, store) for run_id in ("none", "off", "on")}
+    history = [name for name in models["none"] if name.startswith("history/indptr") or "item_rows" in name]
+    without, with_clicks = scores("none", store), scores("on", store)
+    assert models["none"] == models["off"] != models["on"]
+    assert all(models["on"][name] == models["none"][name] for name in history)
+    assert (with_clicks[:2, 119] > without[:2, 119] + 0.03).all()
+    assert metrics("on", store).kinds == metrics("none", store).kinds  # clicked after the split: not measured with

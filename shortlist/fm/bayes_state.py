@@ -1,0 +1,183 @@
+"""Examples and features in, the unknowns of a Bayesian machine and their layout out; and unknowns in, a machine out."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from scipy.sparse import csc_array, csr_array
+
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from shortlist.fm.hyper import GroupedPrior, Prior
+from shortlist.fm.model import FactorModel, Side
+from shortlist.fm.totals import split
+
+Solver = Literal["als", "gibbs", "variational"]
+VARIATIONAL_START: Final = 3.0  # times the start of the others: without noise it takes long to leave a small one
+
+
+@dataclass(frozen=True, slots=True)
+class BayesSettings:
+    """See FactorizationMachine."""
+
+    n_factors: int
+    solver: Solver
+    classes: bool
+    regularization: float
+    init_scale: float
+
+
+@dataclass(slots=True)
+class Features:
+    """Declared features of one kind and what is believed of them.
+
+    Attributes:
+        rows: CSR (n, f).
+        columns: the same, compressed by column.
+        squared: the same, each value squared.
+        weights: float32 (f, K), factors and linear weight.
+        variance: float32 (f, K) of the last draw.
+        prior: of every group.
+    """
+
+    rows: csr_array
+    columns: csc_array
+    squared: csr_array
+    weights: Float32Array
+    variance: Float32Array
+    prior: GroupedPrior
+
+    def totals(self) -> Float32Array:
+        """(xV, w·x + Σ_{f<g} <v_f, v_g> x_f x_g) of every row, float32 (n, K)."""
+        totals: Float32Array = self.rows @ self.weights
+        factors = self.weights[:, :-1]
+        alone = self.squared @ np.einsum("fk,fk->f", factors, factors)
+        totals[:, -1] += (np.einsum("nk,nk->n", totals[:, :-1], totals[:, :-1]) - alone) / 2
+        return totals
+
+
+@dataclass(slots=True)
+class Rows:
+    """Users or items: their examples in the kernels' layout, and what is believed of them.
+
+    Attributes:
+        indptr: int64 (n + 1,), places of each row in `others` and `examples`.
+        others: int32, the row of the other side.
+        examples: int64, the number of the example.
+        order: int64 (n,), longest first.
+        noise_starts: int64 (n,), for rows with fewer examples than K the place of their noise.
+        n_noise: places of noise.
+        totals: float32 (n, K).
+        variance: float32 (n, K); (0, K) unless `variational`.
+        prior: of what an id adds to its features.
+        features: None where there are none.
+    """
+
+    indptr: Int64Array
+    others: Int32Array
+    examples: Int64Array
+    order: Int64Array
+    noise_starts: Int64Array
+    n_noise: int
+    totals: Float32Array
+    variance: Float32Array
+    prior: Prior
+    features: Features | None
+
+
+@dataclass(slots=True)
+class State:
+    """The unknowns after an epoch.
+
+    Attributes:
+        users: and their examples.
+        items: and their examples.
+        context: features of the moment; None where there are none.
+        bias: of every score.
+        noise: float64 (n_users,), τ_u, precision of a user's targets.
+        noise_level: τ, around which they lie.
+        scores: float32 (n,), of the examples, without bias.
+        epoch: epochs done.
+    """
+
+    users: Rows
+    items: Rows
+    context: Features | None
+    bias: float
+    noise: Float64Array
+    noise_level: float
+    scores: Float32Array
+    epoch: int = 0
+
+
+def features_of(rows: csr_array | None, groups: Int64Array, settings: BayesSettings) -> Features | None:
+    """Nothing known yet; None where there are no columns."""
+    if rows is None or rows.shape[1] == 0:
+        return None
+    shape = (rows.shape[1], settings.n_factors + 1)
+    return Features(
+        rows,
+        csc_array(rows),
+        csr_array((rows.data**2, rows.indices, rows.indptr), shape=rows.shape),
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32),
+        GroupedPrior.of(groups, shape[1], settings.regularization),
+    )
+
+
+def rows_of(
+    rows: Int32Array,
+    others: Int32Array,
+    n: int,
+    features: Features | None,
+    settings: BayesSettings,
+    rng: np.random.Generator,
+) -> Rows:
+    """Small random factors, no offsets: precisions then start large, and factors grow as far as the data asks."""
+    scale = settings.init_scale * (VARIATIONAL_START if settings.solver == "variational" else 1)
+    size = settings.n_factors + 1
+    counts = np.bincount(rows, minlength=n)
+    examples = np.argsort(rows, kind="stable")
+    noise = np.where(counts < size, counts, 0)
+    totals = np.zeros((n, size), np.float32)
+    totals[:, :-1] = scale * rng.standard_normal((n, size - 1), dtype=np.float32)
+    return Rows(
+        np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
+        others[examples],
+        examples.astype(np.int64),
+        np.argsort(-counts, kind="stable").astype(np.int64),
+        (np.cumsum(noise) - noise).astype(np.int64),
+        int(noise.sum()),
+        totals,
+        np.zeros((n if settings.solver == "variational" else 0, size), np.float32),
+        Prior.fixed(size, settings.regularization),
+        features,
+    )
+
+
+def to_model(state: State) -> FactorModel:
+    """The state as a factorization machine whose unknown ids are zero.
+
+    The means of users' and items' vectors move into bias and weights, exactly: with t = μ + t',
+    <t_u, t_i> = <t'_u, t'_i> + <t'_u, μ_i> + <μ_u, t'_i> + <μ_u, μ_i>. What remains of a new id is what its
+    features say.
+    """
+    of_users, of_items = (side.prior.mean.astype(np.float32) for side in (state.users, state.items))
+    users, items = _centred(state.users, of_items), _centred(state.items, of_users)
+    bias = state.bias + float(of_users[-1]) + float(of_items[-1]) + float(of_users[:-1] @ of_items[:-1])
+    context = None
+    if state.context is not None:
+        factors, weights = state.context.weights[:, :-1].copy(), state.context.weights[:, -1]
+        nobody = Side.zeros(0, 0, factors.shape[1])
+        linear = weights + factors @ (of_users + of_items)[:-1]
+        context = Side(nobody.factors, nobody.weights, factors, linear)
+    return FactorModel(bias, users, items, {}, context)
+
+
+def _centred(side: Rows, other_mean: Float32Array) -> Side:
+    totals = side.totals - side.prior.mean.astype(np.float32)
+    offset = totals[:, -1] + totals[:, :-1] @ other_mean[:-1]
+    if side.features is None:
+        return split(totals[:, :-1], offset, np.zeros((0, totals.shape[1]), np.float32), None)
+    weights = side.features.weights.copy()
+    weights[:, -1] += weights[:, :-1] @ other_mean[:-1]
+    return split(totals[:, :-1], offset, weights, side.features.rows)

@@ -1,0 +1,76 @@
+"""Values of a group of parameters in, their common mean and precision out: libFM's hyper-priors, drawn or expected.
+
+Every group of features (users' ids, items' ids, each declared group: libFM's `-meta`) has, for every factor and for the
+linear weight, a normal prior of its own, λ ~ Gamma(½, ½) and μ ~ N(0, 1/λ) (Freudenthaler et al. 2011).
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
+
+
+@dataclass(frozen=True, slots=True)
+class Prior:
+    """Mean and precision of each of K numbers, float64 (K,)."""
+
+    mean: Float64Array
+    precision: Float64Array
+
+    @classmethod
+    def fixed(cls, size: int, precision: float) -> Self:
+        return cls(np.zeros(size), np.full(size, precision))
+
+    def drawn(self, values: Float32Array, rng: np.random.Generator) -> "Prior":
+        """Drawn given the group's values (n, K), the precision first and the mean after it."""
+        n, total, squares = self._sums(values, None)
+        precision = rng.gamma((n + 2) / 2, 2 / (1 + squares + self.mean**2))
+        mean = total / (n + 1) + rng.standard_normal(len(total)) / np.sqrt((n + 1) * precision)
+        return Prior(mean, precision)
+
+    def expected(self, values: Float32Array, variance: Float32Array) -> "Prior":
+        """The mean-field answer: expectations given the group's means and variances (n, K)."""
+        n, total, squares = self._sums(values, variance)
+        return Prior(total / (n + 1), (n + 2) / (1 + squares + self.mean**2))
+
+    def _sums(self, values: Float32Array, variance: Float32Array | None) -> tuple[int, Float64Array, Float64Array]:
+        """n, Σ value and Σ (value − mean)²."""
+        apart = values - self.mean.astype(np.float32)
+        squares = np.einsum("nk,nk->k", apart, apart, dtype=np.float64)
+        if variance is not None:
+            squares = squares + variance.sum(0, dtype=np.float64)
+        return len(values), values.sum(0, dtype=np.float64), squares
+
+
+@dataclass(slots=True)
+class GroupedPrior:
+    """The priors of a side's declared features.
+
+    Attributes:
+        group_of: int64 (f,), the group of each feature.
+        groups: one Prior a group.
+    """
+
+    group_of: Int64Array
+    groups: list[Prior]
+
+    @classmethod
+    def of(cls, groups: Int64Array, size: int, precision: float) -> Self:
+        return cls(groups, [Prior.fixed(size, precision) for _ in range(int(groups.max(initial=-1)) + 1)])
+
+    def draw(self, values: Float32Array, rng: np.random.Generator) -> None:
+        self.groups = [prior.drawn(values[self.group_of == g], rng) for g, prior in enumerate(self.groups)]
+
+    def expect(self, values: Float32Array, variance: Float32Array) -> None:
+        of = self.group_of
+        self.groups = [prior.expected(values[of == g], variance[of == g]) for g, prior in enumerate(self.groups)]
+
+    def means(self) -> Float32Array:
+        """float32 (f, K), a row a feature."""
+        return np.array([prior.mean for prior in self.groups], np.float32)[self.group_of]
+
+    def precisions(self) -> Float32Array:
+        """float32 (f, K), a row a feature."""
+        return np.array([prior.precision for prior in self.groups], np.float32)[self.group_of]

