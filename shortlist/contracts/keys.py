@@ -107,6 +107,10 @@ class RunKeys:
         """The lists of one user shard, a line a user (JSON Lines)."""
         return f"{self.topx_prefix}{shard}.jsonl"
 
+    def export(self, shard: str) -> str:
+        """The same lists as CSV, an item a row, where the campaign asks for it."""
+        return f"{self.root}exports/{shard}.csv"
+
     @property
     def recipient_shards(self) -> str:
         """Prefix that holds nothing but recipient shards: the SendEmails map lists it."""
