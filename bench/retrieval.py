@@ -22,8 +22,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array
+from shortlist.scan import ExactSearch
 from shortlist.stages.resume import peak_rss_mib
-from shortlist.topx import Seen, available_cores, rank_unseen
+from shortlist.topx import Seen, available_cores
 
 X: Final = 20
 SAMPLE: Final = 200
@@ -128,7 +129,8 @@ def contender(name: str, problem: Problem) -> Search:
         return _implicit(problem)
     if name == "faiss":
         return _faiss(problem)
-    return lambda: rank_unseen(problem.users, problem.items, problem.seen, X).items
+    search = ExactSearch(problem.items)
+    return lambda: search.rank_unseen(problem.users, problem.seen, X).items
 
 
 def _implicit(problem: Problem) -> Search:

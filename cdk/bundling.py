@@ -17,9 +17,10 @@ from aws_cdk import AssetHashType, BundlingOptions, DockerImage, ILocalBundling
 from aws_cdk import aws_lambda as lambda_
 
 from cdk.settings import ROOT, Target
+from shortlist.compiled_scan import SUFFIX, compile_scan
 
 CACHE: Final = ROOT / ".local" / "bundles"
-LAYOUT: Final = "4"
+LAYOUT: Final = "5"
 """Part of every hash; raise it when what a bundle contains changes for the same sources."""
 
 AWS_APIS: Final = frozenset({"dynamodb", "s3", "secretsmanager", "sesv2", "sns", "sts", "xray"})
@@ -71,7 +72,7 @@ def dependencies_digest(group: str, target: Target) -> str:
 
 def source_files(root: Path) -> list[Path]:
     """The files below `root` that are sources, in a fixed order."""
-    return sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts)
+    return sorted(p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts and p.suffix != SUFFIX)
 
 
 def write_function(folder: Path, group: str, target: Target, destination: Path) -> None:
@@ -79,9 +80,17 @@ def write_function(folder: Path, group: str, target: Target, destination: Path) 
     link_tree(installed_dependencies(group, target), destination)
     copy_sources(folder, folder, destination)
     copy_sources(ROOT / "shortlist", ROOT, destination)
+    if group == "search":
+        _add_scan(target, destination / "shortlist")
     if target.name == "local":
         for path in (destination / "shortlist", destination / "handler.py"):
             _compile(path)
+
+
+def _add_scan(target: Target, destination: Path) -> None:
+    """The compiled scan: for Linux on the target's processor, or for this system where the embedded AWS runs it."""
+    library = compile_scan(CACHE, "linux" if target.platform else sys.platform, target.machine)
+    _link(library, destination / library.name)
 
 
 def installed_dependencies(group: str, target: Target) -> Path:

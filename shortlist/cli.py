@@ -15,6 +15,7 @@ from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.commands import execute, look
 from shortlist.commands.campaign import campaign_group
+from shortlist.commands.campaign_report import campaign_report_command
 from shortlist.commands.embedded import EmbeddedServer
 from shortlist.commands.erase import erase_command
 from shortlist.commands.messages import preview_command, send_test_command
@@ -193,6 +194,7 @@ def local(port: int, stop: bool, status: bool) -> int:
 cli.add_command(preview_command)
 cli.add_command(send_test_command)
 cli.add_command(erase_command)
+campaign_group.add_command(campaign_report_command)
 cli.add_command(campaign_group)
 
 

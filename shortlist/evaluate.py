@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.metrics import ListMetrics
+from shortlist.fm.history import distinct
 
 BLOCK_USERS: Final = 64
 NOTHING: Final = -1  # an empty place on a list
@@ -33,7 +34,7 @@ class Pairs:
     @classmethod
     def of(cls, user_row: NDArray[np.integer], item_row: NDArray[np.integer], *, n_users: int, n_items: int) -> "Pairs":
         """Of interactions in any order, repeats allowed."""
-        keys = np.unique(user_row.astype(np.int64) * n_items + item_row)
+        keys = distinct(user_row.astype(np.int64) * n_items + item_row)
         return cls._of_keys(keys, n_users, n_items)
 
     @classmethod

@@ -15,6 +15,7 @@ from shortlist.config import Index
 from shortlist.contracts.arrays import Float32Array, Int32Array
 from shortlist.contracts.metrics import IndexMetrics
 from shortlist.errors import ContractError
+from shortlist.scan import ExactSearch
 from shortlist.topx import Ranking, Seen, rank_unseen, ranked, score_pairs
 
 EXACT: Final = "Flat"
@@ -32,14 +33,18 @@ class ItemIndex:
     """Items that may be listed, ready to be searched.
 
     Attributes:
-        vectors: float32 (n_items, d), the exact rows, in the order of the index.
+        search: exact, over float32 (n_items, d), the rows in the order of the index.
         knn: the faiss index over them.
-        exact: whether lists come from the exact scan over `vectors` rather than from `knn`.
+        exact: whether lists come from `search` rather than from `knn`.
     """
 
-    vectors: Float32Array
+    search: ExactSearch
     knn: faiss.Index
     exact: bool
+
+    @property
+    def vectors(self) -> Float32Array:
+        return self.search.vectors
 
     @classmethod
     def open(cls, path: Path, items: Float32Array, item_rows: Int32Array) -> "ItemIndex":
@@ -54,13 +59,13 @@ class ItemIndex:
             raise ContractError(f"{path} holds {knn.ntotal} items, expected {len(item_rows)}. Re-run from BuildIndex.")
         if isinstance(knn, faiss.IndexFlat) and knn.ntotal:
             vectors = faiss.rev_swig_ptr(knn.get_xb(), knn.ntotal * knn.d).reshape(knn.ntotal, knn.d)
-            return cls(vectors, knn, exact=True)
-        return cls(items[item_rows], knn, exact=isinstance(knn, faiss.IndexFlat))
+            return cls(ExactSearch(vectors), knn, exact=True)
+        return cls(ExactSearch(items[item_rows]), knn, exact=isinstance(knn, faiss.IndexFlat))
 
     def rank_unseen(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
         """Each user's k best unseen items; k of them wherever that many are unseen. Scores are exact in any case."""
         if self.exact:
-            return rank_unseen(queries, self.vectors, seen, k)
+            return self.search.rank_unseen(queries, seen, k)
         return self.rank_by_neighbours(queries, seen, k)
 
     def rank_by_neighbours(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
@@ -109,15 +114,16 @@ def build_index(
     """
     n_items, n_dims = vectors.shape
     wanted = chosen_factory(settings.factory, n_items, n_dims, users_per_search)
-    best = rank_unseen(queries, vectors, seen, x)
+    search = ExactSearch(vectors)
+    best = search.rank_unseen(queries, seen, x)
     knn = _empty(wanted, n_dims)
     filled = _fill(knn, wanted, vectors)
-    recall = _tuned(ItemIndex(vectors, knn, exact=False), queries, seen, best, settings.min_recall) if filled else 0.0
+    recall = _tuned(ItemIndex(search, knn, exact=False), queries, seen, best, settings.min_recall) if filled else 0.0
     fell_back = wanted != EXACT and not (filled and recall >= settings.min_recall)
     if fell_back:
         knn = _empty(EXACT, n_dims)
         knn.add(vectors)
-        recall = recall_against(best, ItemIndex(vectors, knn, exact=False).rank_by_neighbours(queries, seen, x))
+        recall = recall_against(best, ItemIndex(search, knn, exact=False).rank_by_neighbours(queries, seen, x))
     faiss.write_index(knn, str(path))
     return IndexMetrics(
         factory=EXACT if fell_back else wanted,

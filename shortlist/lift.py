@@ -35,3 +35,10 @@ def score_interval(done: int, of: int, confidence: float = CONFIDENCE) -> tuple[
     middle = share + z * z / (2 * of)
     reach = z * math.sqrt(share * (1 - share) / of + z * z / (4 * of * of))
     return max(0.0, (middle - reach) / (1 + z * z / of)), min(1.0, (middle + reach) / (1 + z * z / of))
+
+
+def points(found: Lift) -> str:
+    """In words: `+1.20 (−0.31 to +2.70)`, percentage points with the interval."""
+    shares = (found.difference, found.low, found.high)
+    difference, low, high = (f"{100 * share:+.2f}".replace("-", "−") for share in shares)
+    return f"{difference} ({low} to {high})"

@@ -107,6 +107,7 @@ def ended(report: Report, page_key: str) -> Notice:
         ("left out, suppressed", report.mails_suppressed),
         ("refused", report.mails_rejected),
         ("no answer", report.mails_in_doubt),
+        ("still waiting", report.mails_waiting),
         ("interactions used", counts.interactions),
         ("rows rejected", counts.rejected),
     ]

@@ -28,6 +28,8 @@ GROUP: Final = 64
 GROUPS_AT_ONCE: Final = 32_768
 PAIRS_AT_ONCE: Final = 2_048
 """Bounds on memory where scores tie by the thousand."""
+SCORE_LANES: Final = 8
+"""A score is added up in so many sums, which are then added pairwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +132,23 @@ def merged(first: Ranking, second: Ranking, k: int) -> Ranking:
 
 
 def score_pairs(queries: Float32Array, vectors: Float32Array, users: Int64Array, items: Int32Array) -> Float64Array:
-    """a_u · a_i in float64 for pairs of rows; a pair's score does not depend on what it is computed with."""
+    """a_u · a_i in float64 for pairs of rows; a pair's score has the same bits whatever it is computed with, and where.
+
+    A product of two float32 is exact in float64, so only the order of the sum matters: as scan.c has it.
+    """
     scores = np.empty(len(users), np.float64)
+    n_dims = queries.shape[1]
     for start in range(0, len(users), PAIRS_AT_ONCE):
         part = slice(start, start + PAIRS_AT_ONCE)
-        left, right = queries[users[part]].astype(np.float64), vectors[items[part]].astype(np.float64)
-        scores[part] = np.einsum("nd,nd->n", left, right)
+        products = queries[users[part]].astype(np.float64)
+        products *= vectors[items[part]]
+        lanes = np.zeros((len(products), SCORE_LANES))
+        for first in range(0, n_dims, SCORE_LANES):
+            lanes[:, : n_dims - first] += products[:, first : first + SCORE_LANES]
+        while lanes.shape[1] > 1:
+            half = lanes.shape[1] // 2
+            lanes = lanes[:, :half] + lanes[:, half:]
+        scores[part] = lanes[:, 0]
     return scores
 
 

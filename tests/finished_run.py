@@ -9,9 +9,9 @@ from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys, shard_name
 from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists
 from shortlist.contracts.manifests import Manifest
-from shortlist.contracts.metrics import HoldoutMetrics, IndexMetrics, KindMetrics, ListMetrics, RunMetrics
+from shortlist.contracts.metrics import GroupMetrics, HoldoutMetrics, IndexMetrics, KindMetrics, ListMetrics, RunMetrics
 from shortlist.contracts.payloads import Run
-from shortlist.contracts.summaries import PrepareSummary, RejectReason, SendEmailsSummary, WriteTopXSummary
+from shortlist.contracts.summaries import PrepareSummary, RankSummary, RejectReason, SendEmailsSummary, WriteTopXSummary
 from tests.fakes import MemoryStore
 
 RUN = Run(
@@ -38,8 +38,20 @@ INDEX = IndexMetrics(factory="HNSW32", recall_at_x=0.998, queries=256, n_items=6
 
 def list_metrics(recall: float) -> ListMetrics:
     return ListMetrics(
-        recall=recall, ndcg=recall * 0.9, average_precision=recall / 2, hit_rate=recall, coverage=0.2 if recall else 0.0
+        recall=recall,
+        ndcg=recall * 0.9,
+        average_precision=recall / 2,
+        hit_rate=recall,
+        coverage=0.2 if recall else 0.0,
+        novelty=8.5,
+        mean_popularity=0.04,
+        diversity=0.3,
     )
+
+
+def group(name: str, model: float, popularity: float, again: float) -> GroupMetrics:
+    recall = {"model": model, "popularity": popularity, "buy_it_again": again}
+    return GroupMetrics(name=name, users=214, recall=recall, ndcg={series: r * 0.9 for series, r in recall.items()})
 
 
 def holdout(recalls: dict[ListKind, tuple[float, float, float]] = RECALLS, x: int = 20, users: int = 2_140):
@@ -52,6 +64,12 @@ def holdout(recalls: dict[ListKind, tuple[float, float, float]] = RECALLS, x: in
                 model=list_metrics(model),
                 baselines={"popularity": list_metrics(popularity), "buy_it_again": list_metrics(again)},
                 users=users,
+                groups=(
+                    *(group(f"activity {n}", model * (0.7 + n / 20), popularity, again) for n in range(1, 11)),
+                    group("new users", model / 3, popularity / 2, 0.0),
+                    group("new items", 0.01, 0.0, 0.0),
+                ),
+                bought_mean_popularity=0.06,
             )
             for kind, (model, popularity, again) in recalls.items()
         },
@@ -92,9 +110,22 @@ def write_manifest(
 
 
 def write_metrics(
-    store: MemoryStore, *, publish: bool = True, reasons: tuple[str, ...] = (), run: Run = RUN, measured=None
+    store: MemoryStore,
+    *,
+    publish: bool = True,
+    reasons: tuple[str, ...] = (),
+    run: Run = RUN,
+    measured=None,
+    published=None,
 ) -> None:
-    metrics = RunMetrics(holdout=measured or holdout(), index=INDEX, publish=publish, reasons=reasons, published_run="")
+    metrics = RunMetrics(
+        holdout=measured or holdout(),
+        index=INDEX,
+        publish=publish,
+        reasons=reasons,
+        published_run="last-week" if published else "",
+        published=published or {},
+    )
     write_json(store, RunKeys(run.run_id).metrics, metrics)
 
 
@@ -133,7 +164,10 @@ def write_finished(store: MemoryStore, run: Run = RUN, shards: int = 2) -> None:
         shard = shard_name(number)
         at_s = 43 + 2 * number
         store.write(keys.user_shard(shard), b"latent")
-        write_manifest(store, "Rank", {}, at_s=at_s, seconds=3, rss=500 + number, shard=shard, run=run)
+        ranked = RankSummary(
+            listed=40_000, filled=400, short={"buy_again": 9}, reasons={"bought_with": 30_000, "popular": 10_000}
+        )
+        write_manifest(store, "Rank", ranked, at_s=at_s, seconds=3, rss=500 + number, shard=shard, run=run)
         written = WriteTopXSummary(lists_written=1_000 + number)
         write_manifest(store, "WriteTopX", written, at_s=at_s + 3, seconds=1, rss=150, shard=shard, run=run)
         write_json(store, keys.topx(shard), user_lists(number))

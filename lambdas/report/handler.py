@@ -2,7 +2,7 @@
 
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from shortlist.aws import wiring
+from shortlist.aws import mail_wiring, wiring
 from shortlist.aws.powertools import stage_handler
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import StageRequest
@@ -14,6 +14,7 @@ def call(request: StageRequest, context: LambdaContext) -> tuple[Manifest, bool]
         request.run,
         store=wiring.store(),
         runs=wiring.runs(),
+        ledger=mail_wiring.ledger(),
         notifier=wiring.notifier(),
         clock=wiring.clock(),
     )

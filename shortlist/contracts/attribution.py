@@ -47,7 +47,8 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
         held_out: the control group.
         mailed: everybody else who stood where the control group is drawn, by variant of the experiment (`a` where
             there is none).
-        clicked, bought_after_click: recipients.
+        opened, clicked, not_interested, unsubscribed: recipients who did so themselves.
+        bought_after_click: recipients who bought in time what they had clicked on.
         lift, lift_shown: mailed against held out, by `bought` and `bought_shown`; None without a control group.
         b_against_a, b_against_a_shown: variants of the experiment; None without one.
         items: the most shown first.
@@ -60,10 +61,22 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True):
     complete: bool
     held_out: Arm
     mailed: dict[str, Arm]
+    opened: int
     clicked: int
+    not_interested: int
+    unsubscribed: int
     bought_after_click: int
     lift: Lift | None
     lift_shown: Lift | None
     b_against_a: Lift | None = None
     b_against_a_shown: Lift | None = None
     items: tuple[ItemFigures, ...] = ()
+
+
+class MailingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """An earlier mailing in a run's report; the counts of messages are what the mail service has told of them."""
+
+    attribution: Attribution
+    delivered: int
+    bounced: int
+    complained: int

@@ -2,7 +2,9 @@
 
 import msgspec
 
+from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
+from shortlist.contracts.metrics import GroupMetrics
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.summaries import RejectReason
 
@@ -17,32 +19,46 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
-    """Averages over the evaluated users, in [0, 1]."""
+    """Averages over the evaluated users, as `contracts.metrics.ListMetrics` describes them."""
 
     recall_at_x: float
     ndcg_at_x: float
     coverage: float
+    map_at_x: float = 0.0
+    hit_rate_at_x: float = 0.0
+    novelty: float = 0.0
+    mean_popularity: float = 0.0
+    diversity: float = 0.0
 
 
-class KindFigures(msgspec.Struct, frozen=True, kw_only=True):
-    """The model and its baselines on one list kind; the model's figures stand in the first three.
+class KindFigures(Figures, frozen=True, kw_only=True):
+    """One list kind: the model's figures, and those of what it is compared with.
 
-    A baseline that is not measured on this kind is None.
+    Attributes:
+        popularity, buy_it_again: baselines; None where one is not measured on this kind.
+        published: the run that was published before; None where there is none, or it was measured in another way.
+        users: who bought something of this kind in the held-out part.
+        groups: some of them, and new users and new items.
+        bought_mean_popularity: `mean_popularity` of what they bought.
     """
 
-    recall_at_x: float
-    ndcg_at_x: float
-    coverage: float
     popularity: Figures | None
     buy_it_again: Figures | None
     users: int
+    published: Figures | None = None
+    groups: tuple[GroupMetrics, ...] = ()
+    bought_mean_popularity: float = 0.0
 
     @property
     def by_name(self) -> dict[str, Figures]:
-        """`model`, then the baselines that were measured."""
-        model = Figures(recall_at_x=self.recall_at_x, ndcg_at_x=self.ndcg_at_x, coverage=self.coverage)
-        named = {"model": model, "popularity": self.popularity, "buy_it_again": self.buy_it_again}
-        return {name: figures for name, figures in named.items() if figures is not None}
+        """`model`, then what was measured beside it."""
+        model = Figures(**{name: getattr(self, name) for name in Figures.__struct_fields__})
+        others = {
+            "popularity": self.popularity,
+            "buy_it_again": self.buy_it_again,
+            "published": self.published,
+        }
+        return {"model": model} | {name: figures for name, figures in others.items() if figures is not None}
 
 
 class Metrics(KindFigures, frozen=True, kw_only=True):
@@ -51,6 +67,26 @@ class Metrics(KindFigures, frozen=True, kw_only=True):
     x: int
     split: str
     kinds: dict[ListKind, KindFigures]
+
+
+class ListsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The lists that were made.
+
+    Attributes:
+        places: with an item on them, over all users and kinds.
+        filled: of those with what is popular, for users of whom nothing is known.
+        short: lists of fewer than x items by kind, where no further item kept the rules.
+        reasons: places by the kind of their reason.
+    """
+
+    places: int = 0
+    filled: int = 0
+    short: dict[ListKind, int] = {}
+    reasons: dict[str, int] = {}
+
+    @property
+    def filled_share(self) -> float:
+        return self.filled / self.places if self.places else 0.0
 
 
 class IndexReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,14 +132,17 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     Attributes:
         lists: the kinds that the campaign makes; the first is the one that is mailed.
         lists_written: users whose lists are stored.
+        made: how full the lists are.
         mails_sent: accepted by the mail service, each to one recipient.
         mails_suppressed: recipients left out, counted by cause in `suppressed_by_cause`.
         mails_rejected: refused by the mail service for good.
         mails_in_doubt: handed over without an answer; not sent again.
         mails_held_out: recipients of the control group, whom the others are compared with.
         mails_without_list: recipients with no item on the list that is mailed.
+        mails_waiting: recipients who still waited when the mailing ended; resuming the run mails them.
         mailable: users with an address who are subscribed, as the input says.
         campaign_source: in words, where the campaign file lay.
+        mailings: the campaign's earlier ones, the newest first, and what they brought.
         seconds_total: from the start of this execution to the report.
     """
 
@@ -114,11 +153,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     lists: tuple[ListKind, ...]
     counts: Counts
     lists_written: int
+    made: ListsReport = ListsReport()
     mails_sent: int
     mails_suppressed: int
     mails_rejected: int
     mails_in_doubt: int
     mails_without_list: int
+    mails_waiting: int = 0
     mails_held_out: int = 0
     suppressed_by_cause: dict[str, int]
     mailable: int
@@ -129,3 +170,4 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     stages: tuple[StageReport, ...]
     seconds_total: float
     reject_reasons: tuple[RejectReason, ...]
+    mailings: tuple[MailingReport, ...] = ()

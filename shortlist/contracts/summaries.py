@@ -2,6 +2,8 @@
 
 import msgspec
 
+from shortlist.contracts.lists import ListKind
+
 
 class RejectReason(msgspec.Struct, frozen=True, kw_only=True):
     """Why rows of an input table were set aside: the reason in words, how many rows, and where the first one stands."""
@@ -22,6 +24,15 @@ class PrepareSummary(msgspec.Struct, frozen=True, kw_only=True):
     reject_reasons: tuple[RejectReason, ...] = ()
     mailable: int = 0  # users with a usable address who are subscribed
     campaign_source: str = ""  # in words, where the campaign file lay
+
+
+class RankSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one shard of Rank: places on lists, those filled with what is popular, lists that are short, by reason."""
+
+    listed: int = 0
+    filled: int = 0
+    short: dict[ListKind, int] = {}
+    reasons: dict[str, int] = {}
 
 
 class WriteTopXSummary(msgspec.Struct, frozen=True, kw_only=True):

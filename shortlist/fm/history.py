@@ -132,8 +132,14 @@ def history(
         day_start=np.append(np.searchsorted(days, pairs), len(days)).astype(np.int64),
         age=day_of[days].astype(np.float64),
         strength=np.minimum(_reduce(np.maximum, weight, days), 1),
-        visits=np.unique(events.user_row.astype(np.int64) * VISIT + day),
+        visits=distinct(events.user_row.astype(np.int64) * VISIT + day),
     )
+
+
+def distinct(keys: NDArray[np.int64]) -> Int64Array:
+    """Ascending, each once: np.unique hashes row · n + column so badly that it takes 25 times as long (numpy 2.4)."""
+    ordered = np.sort(keys)
+    return ordered[_changes(ordered)]
 
 
 def _saturated(summed: Float64Array, saturation: float | None) -> Float64Array:

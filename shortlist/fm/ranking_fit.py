@@ -23,6 +23,11 @@ class RankingData:
     user_features: csr_array | None
     item_features: csr_array | None
 
+    @property
+    def of_pairs_alone(self) -> bool:
+        """No features, and the same confidences for both sides."""
+        return self.for_items is self.for_users and self.user_features is None and self.item_features is None
+
     def fingerprint(self, settings: Settings, start_from: FactorModel | None) -> str:
         matrices = (self.for_users, self.for_items, self.user_features, self.item_features)
         arrays = [a for m in matrices if m is not None for a in (m.indptr, m.indices, m.data)]

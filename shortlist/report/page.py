@@ -1,14 +1,17 @@
 """A `Report` and its plots come in; one self-contained HTML page goes out."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
 import jinja2
 from markupsafe import Markup
 
+from shortlist.contracts.lists import ListKind
+from shortlist.contracts.metrics import GroupMetrics
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.report import Report
+from shortlist.lift import points
 from shortlist.report.plots import KIND_TITLES, SERIES, duration, shown
 
 STATUS_TITLES: Final[dict[RunStatus, str]] = {
@@ -24,6 +27,7 @@ _OUTCOMES: Final = (
     ("mails_rejected", "rejected", "refused by the mail service"),
     ("mails_in_doubt", "in-doubt", "no answer from the mail service; not sent again"),
     ("mails_without_list", "without-list", "nothing on the list that is mailed"),
+    ("mails_waiting", "waiting", "still waiting when the mailing ended"),
     ("mails_held_out", "held-out", "control group, not mailed"),
 )
 
@@ -37,7 +41,14 @@ def page(report: Report, plots: Mapping[str, str]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters |= {"count": _count, "share": _share, "size": _size, "duration": duration, "shown": shown}
+    templates.filters |= {
+        "count": _count,
+        "share": _share,
+        "size": _size,
+        "duration": duration,
+        "shown": shown,
+        "points": points,
+    }
     return templates.get_template("page.html.j2").render(
         report=report,
         plots={name: Markup(svg) for name, svg in plots.items()},  # noqa: S704  our own drawing, no text of the shop's
@@ -46,7 +57,14 @@ def page(report: Report, plots: Mapping[str, str]) -> str:
         series=SERIES,
         outcomes=[(getattr(report, field), name, words) for field, name, words in _OUTCOMES],
         headline=_headline(report),
+        newcomers=list(_newcomers(report)),
     )
+
+
+def _newcomers(report: Report) -> Iterator[tuple[ListKind, GroupMetrics]]:
+    """Figures of users and items that nobody had seen before, by list kind."""
+    for kind, figures in report.metrics.kinds.items():
+        yield from ((kind, group) for group in figures.groups if group.name.startswith("new "))
 
 
 def _headline(report: Report) -> tuple[str, float, str, float]:

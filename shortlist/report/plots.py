@@ -10,9 +10,15 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from shortlist.contracts.report import Figures, Report, StageReport
+from shortlist.contracts.metrics import GroupMetrics
+from shortlist.contracts.report import Figures, KindFigures, Report, StageReport
 
-SERIES: Final = {"model": "this model", "popularity": "popularity", "buy_it_again": "bought before"}
+SERIES: Final = {
+    "model": "this model",
+    "popularity": "popularity",
+    "buy_it_again": "bought before",
+    "published": "published run",
+}
 """Series -> its name for people; also the page's colour variable."""
 KIND_TITLES: Final = {"everything": "Everything", "new_for_you": "New for you", "buy_again": "Buy again"}
 
@@ -24,6 +30,7 @@ _COLOURS: Final = {
     "model": "#010104",
     "popularity": "#010105",
     "buy_it_again": "#010106",
+    "published": "#010109",
     "work": "#010107",
     "memory": "#010108",
 }
@@ -32,8 +39,36 @@ _ROW: Final = 0.29
 
 
 def draw(report: Report) -> dict[str, str]:
-    """The page's plots by name: `recall`, `timeline`, `memory`."""
-    return {"recall": recall_plot(report), "timeline": timeline_plot(report), "memory": memory_plot(report)}
+    """The page's plots by name: `recall`, `activity` (where it was measured), `timeline`, `memory`."""
+    plots = {"recall": recall_plot(report), "timeline": timeline_plot(report), "memory": memory_plot(report)}
+    if tenths(report.metrics.kinds[report.lists[0]]):
+        plots["activity"] = activity_plot(report)
+    return plots
+
+
+def activity_plot(report: Report) -> str:
+    """Lines of recall on the first list, from the tenth of the users who had bought least to that who had most."""
+    groups = tenths(report.metrics.kinds[report.lists[0]])
+    with _style():
+        figure, axes = _figure(7)
+        places = range(1, len(groups) + 1)
+        for series in groups[0].recall:
+            recalls = [group.recall[series] for group in groups]
+            if any(recalls):
+                axes.plot(places, recalls, color=_COLOURS[series], marker="o", markersize=3.5, linewidth=1.6)
+                _beside(axes, places[-1], recalls[-1], SERIES[series], bold=series == "model")
+        axes.grid(axis="y")
+        axes.set_xticks(places)
+        axes.set_xlim(0.6, len(groups) * 1.4)
+        axes.set_ylim(bottom=0)
+        axes.set_xlabel("tenths of the customers, by what they had bought before")
+        axes.set_ylabel(f"recall@{report.metrics.x}")
+        return _svg(figure, "activity", f"Recall at {report.metrics.x} by how much customers had bought before")
+
+
+def tenths(figures: KindFigures) -> list[GroupMetrics]:
+    """The groups by activity, from the least active on."""
+    return [group for group in figures.groups if group.name.startswith("activity")]
 
 
 def recall_plot(report: Report) -> str:

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from shortlist.config import Campaign
+from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.metrics import KindMetrics, ListMetrics, RunMetrics
@@ -19,12 +20,13 @@ from shortlist.contracts.report import (
     GateReport,
     IndexReport,
     KindFigures,
+    ListsReport,
     Metrics,
     Report,
     StageReport,
 )
 from shortlist.contracts.stages import RESUMABLE_STAGES, STAGES_OF_MAP
-from shortlist.contracts.summaries import PrepareSummary, SendEmailsSummary, WriteTopXSummary
+from shortlist.contracts.summaries import PrepareSummary, RankSummary, SendEmailsSummary, WriteTopXSummary
 
 SHARD_STAGES: Final = tuple(stage for stages in STAGES_OF_MAP.values() for stage in stages)
 WORST_REASONS: Final = 20
@@ -36,6 +38,7 @@ def summarize(
     manifests: Sequence[Manifest],
     metrics: RunMetrics,
     now: datetime,
+    mailings: Sequence[MailingReport] = (),
 ) -> Report:
     """Put the figures of a run together.
 
@@ -53,7 +56,7 @@ def summarize(
     return Report(
         run_id=run.run_id,
         campaign=run.campaign,
-        status=_status(run, campaign, metrics.publish, bool(mailed)),
+        status=_status(campaign, metrics.publish, bool(mailed)),
         as_of=run.as_of,
         lists=campaign.lists,
         counts=Counts(
@@ -62,12 +65,14 @@ def summarize(
             interactions=prepare.interactions,
             rejected=prepare.rejected,
         ),
+        made=_made([msgspec.convert(m.summary, RankSummary) for m in by_stage.get("Rank", [])]),
         lists_written=sum(shard.lists_written for shard in written),
         mails_sent=sum(shard.sent for shard in mailed),
         mails_suppressed=sum(shard.suppressed for shard in mailed),
         mails_rejected=sum(shard.rejected for shard in mailed),
         mails_in_doubt=sum(shard.in_doubt for shard in mailed),
         mails_without_list=sum(shard.without_list for shard in mailed),
+        mails_waiting=sum(shard.waiting for shard in mailed),
         mails_held_out=sum(shard.held_out for shard in mailed),
         suppressed_by_cause=_causes(mailed),
         mailable=prepare.mailable,
@@ -78,6 +83,7 @@ def summarize(
         stages=tuple(_stages(by_stage, start)),
         seconds_total=round((now - start).total_seconds(), 3),
         reject_reasons=prepare.reject_reasons[:WORST_REASONS],
+        mailings=tuple(mailings),
     )
 
 
@@ -88,6 +94,20 @@ def start_of(run: Run, manifests: Iterable[Manifest], now: datetime) -> datetime
     return min((datetime.fromisoformat(m.started_at) for m in manifests if m.started_at), default=now)
 
 
+def _made(ranked: Sequence[RankSummary]) -> ListsReport:
+    short: Counter[ListKind] = Counter()
+    reasons: Counter[str] = Counter()
+    for shard in ranked:
+        short.update(shard.short)
+        reasons.update(shard.reasons)
+    return ListsReport(
+        places=sum(shard.listed for shard in ranked),
+        filled=sum(shard.filled for shard in ranked),
+        short=dict(short),
+        reasons=dict(reasons.most_common()),
+    )
+
+
 def _causes(mailed: Iterable[SendEmailsSummary]) -> dict[str, int]:
     causes: Counter[str] = Counter()
     for shard in mailed:
@@ -95,15 +115,15 @@ def _causes(mailed: Iterable[SendEmailsSummary]) -> dict[str, int]:
     return {cause: count for cause, count in causes.most_common() if count}
 
 
-def _status(run: Run, campaign: Campaign, publish: bool, mailed: bool) -> RunStatus:
+def _status(campaign: Campaign, publish: bool, mailed: bool) -> RunStatus:
     if not publish:
         return "held_back"
-    return "published" if campaign.mail is not None and not run.send and not mailed else "completed"
+    return "published" if campaign.mail is not None and not mailed else "completed"
 
 
 def _metrics(metrics: RunMetrics, first: ListKind) -> Metrics:
     holdout = metrics.holdout
-    kinds = {kind: _kind(measured) for kind, measured in holdout.kinds.items()}
+    kinds = {kind: _kind(measured, metrics.published.get(kind)) for kind, measured in holdout.kinds.items()}
     top = kinds[first]
     return Metrics(
         **{name: getattr(top, name) for name in KindFigures.__struct_fields__},
@@ -113,22 +133,29 @@ def _metrics(metrics: RunMetrics, first: ListKind) -> Metrics:
     )
 
 
-def _kind(measured: KindMetrics) -> KindFigures:
-    model = _figures(measured.model)
+def _kind(measured: KindMetrics, published: ListMetrics | None) -> KindFigures:
     baselines = {name: _figures(figures) for name, figures in measured.baselines.items()}
     return KindFigures(
-        recall_at_x=model.recall_at_x,
-        ndcg_at_x=model.ndcg_at_x,
-        coverage=model.coverage,
+        **msgspec.structs.asdict(_figures(measured.model)),
         popularity=baselines.get("popularity"),
         buy_it_again=baselines.get("buy_it_again"),
         users=measured.users,
+        published=_figures(published) if published else None,
+        groups=measured.groups,
+        bought_mean_popularity=round(measured.bought_mean_popularity, 6),
     )
 
 
 def _figures(metrics: ListMetrics) -> Figures:
     return Figures(
-        recall_at_x=round(metrics.recall, 6), ndcg_at_x=round(metrics.ndcg, 6), coverage=round(metrics.coverage, 6)
+        recall_at_x=round(metrics.recall, 6),
+        ndcg_at_x=round(metrics.ndcg, 6),
+        map_at_x=round(metrics.average_precision, 6),
+        hit_rate_at_x=round(metrics.hit_rate, 6),
+        coverage=round(metrics.coverage, 6),
+        novelty=round(metrics.novelty, 4),
+        mean_popularity=round(metrics.mean_popularity, 6),
+        diversity=round(metrics.diversity, 6),
     )
 
 

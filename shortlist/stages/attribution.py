@@ -15,7 +15,7 @@ from shortlist.contracts.attribution import Arm, Attribution, ItemFigures
 from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.payloads import Run
-from shortlist.contracts.records import Response
+from shortlist.contracts.records import Response, ResponseKind
 from shortlist.dataset.build import Built
 from shortlist.dataset.ids import rows_of
 from shortlist.lift import lift
@@ -100,7 +100,10 @@ class _Mailing:
             complete=datetime.fromisoformat(self._run.as_of).timestamp() >= last,
             held_out=held_out,
             mailed={name: arm for name, arm in arms.items() if arm.recipients},
-            clicked=len({one.user_id for one in self._responses if one.kind == "clicked"}),
+            opened=self._responded("opened"),
+            clicked=self._responded("clicked"),
+            not_interested=self._responded("not_interested"),
+            unsubscribed=self._responded("unsubscribed"),
             bought_after_click=len(np.unique(converted.after_click // self._n_items)),
             lift=lift(mailed.bought, mailed.recipients, held_out.bought, held_out.recipients),
             lift_shown=lift(mailed.bought_shown, mailed.recipients, held_out.bought_shown, held_out.recipients),
@@ -108,6 +111,9 @@ class _Mailing:
             b_against_a_shown=lift(b.bought_shown, b.recipients, a.bought_shown, a.recipients),
             items=tuple(self._items(clicks, converted)),
         )
+
+    def _responded(self, kind: ResponseKind) -> int:
+        return len({one.user_id for one in self._responses if one.kind == kind})
 
     def _laid_out(self, user_row: Int32Array) -> Recipients:
         shown = [_rows(list(one.items), self._built.items.ids) for one in self._outcomes]

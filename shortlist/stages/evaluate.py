@@ -3,8 +3,9 @@
 import msgspec
 
 from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.lists import ListKind
 from shortlist.contracts.manifests import Manifest
-from shortlist.contracts.metrics import HoldoutMetrics, IndexMetrics, RunMetrics
+from shortlist.contracts.metrics import HoldoutMetrics, IndexMetrics, ListMetrics, RunMetrics
 from shortlist.contracts.payloads import Run
 from shortlist.errors import MissingObjectError
 from shortlist.gate import judge
@@ -36,6 +37,7 @@ def evaluate(run: Run, *, store: ObjectStore, runs: RunsTable, clock: Clock) -> 
             publish=verdict.publish,
             reasons=verdict.reasons,
             published_run=published_run if published else "",
+            published=_comparable(holdout, published),
         )
         output = store.write(keys.metrics, msgspec.json.format(msgspec.json.encode(metrics)))
         return Work({keys.metrics: output}, {"publish": verdict.publish, "reasons": list(verdict.reasons)})
@@ -49,6 +51,13 @@ def evaluate(run: Run, *, store: ObjectStore, runs: RunsTable, clock: Clock) -> 
         "gate": rules.gate,
     }
     return run_once("Evaluate", run, inputs, work, store=store, clock=clock)
+
+
+def _comparable(holdout: HoldoutMetrics, published: RunMetrics | None) -> dict[ListKind, ListMetrics]:
+    """Figures of the published run by list kind, where both were measured in the same way."""
+    if published is None or published.holdout.protocol != holdout.protocol:
+        return {}
+    return {kind: measured.model for kind, measured in published.holdout.kinds.items() if kind in holdout.kinds}
 
 
 def published_before(run: Run, *, runs: RunsTable) -> str:

@@ -7,15 +7,18 @@ from typing import Final
 
 import msgspec
 
+from shortlist.contracts.attribution import Attribution, MailingReport
 from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys, shard_of
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.metrics import RunMetrics
 from shortlist.contracts.payloads import Run
+from shortlist.contracts.records import campaign_run
 from shortlist.contracts.report import Report, StageReport
 from shortlist.contracts.stages import RESUMABLE_STAGES, STAGES_OF_MAP
+from shortlist.errors import MissingObjectError
 from shortlist.notices import ended as ended_notice
-from shortlist.ports import Clock, Notifier, ObjectStore, RunsTable
+from shortlist.ports import Clock, Ledger, Notifier, ObjectStore, RunsTable
 from shortlist.report.page import page
 from shortlist.report.plots import draw
 from shortlist.report.summarize import start_of, summarize
@@ -23,9 +26,13 @@ from shortlist.stages.outcome import record_outcome
 from shortlist.stages.resume import Work, peak_rss_mib, read_campaign, run_once
 
 _READERS: Final = 16
+SHOWN_ITEMS: Final = 10
+"""Products named of each earlier mailing; attribution.json has more."""
 
 
-def report(run: Run, *, store: ObjectStore, runs: RunsTable, notifier: Notifier, clock: Clock) -> tuple[Manifest, bool]:
+def report(
+    run: Run, *, store: ObjectStore, runs: RunsTable, ledger: Ledger, notifier: Notifier, clock: Clock
+) -> tuple[Manifest, bool]:
     """Put the run's figures together, once for every change of them, and record how the run ended."""
     keys = RunKeys(run.run_id)
     pinned = msgspec.json.decode(store.read(keys.run), type=PinnedRun)
@@ -33,10 +40,11 @@ def report(run: Run, *, store: ObjectStore, runs: RunsTable, notifier: Notifier,
     campaign = read_campaign(run.run_id, store=store)
     metrics = msgspec.json.decode(store.read(keys.metrics), type=RunMetrics)
     manifests = read_manifests(run, store=store)
+    mailings = _mailings(run, store=store, ledger=ledger)
 
     def work() -> Work:
         began = clock.now()
-        figures = summarize(run, campaign, manifests, metrics, began)
+        figures = summarize(run, campaign, manifests, metrics, began, mailings)
         plots = draw(figures)
         figures = _with_this_stage(figures, began, clock.now(), start_of(run, manifests, began))
         html = page(figures, plots)
@@ -53,6 +61,7 @@ def report(run: Run, *, store: ObjectStore, runs: RunsTable, notifier: Notifier,
         "manifests": [manifest.digest() for manifest in manifests],
         "metrics": msgspec.to_builtins(metrics),
         "send": run.send,
+        "mailings": msgspec.to_builtins(mailings),
     }
     manifest, skipped = run_once("Report", run, inputs, work, store=store, clock=clock)
     written = store.read(keys.report_json)
@@ -68,6 +77,24 @@ def read_manifests(run: Run, *, store: ObjectStore) -> Sequence[Manifest]:
     wanted = [key for key in _manifest_keys(keys, store=store) if key in standing]
     with ThreadPoolExecutor(_READERS) as pool:
         return [msgspec.json.decode(raw, type=Manifest) for raw in pool.map(store.read, wanted)]
+
+
+def _mailings(run: Run, *, store: ObjectStore, ledger: Ledger) -> list[MailingReport]:
+    """What Prepare found of the campaign's earlier mailings, with what the mail service has told of their messages."""
+    try:
+        found = msgspec.json.decode(store.read(RunKeys(run.run_id).attribution), type=list[Attribution])
+    except MissingObjectError:
+        return []
+    told = [ledger.mailing_state(run.campaign, campaign_run(run.campaign, one.run_id)) for one in found]
+    return [
+        MailingReport(
+            attribution=msgspec.structs.replace(one, items=one.items[:SHOWN_ITEMS]),
+            delivered=state.delivered,
+            bounced=state.bounced,
+            complained=state.complained,
+        )
+        for one, state in zip(found, told, strict=True)
+    ]
 
 
 def _manifest_keys(keys: RunKeys, *, store: ObjectStore) -> Iterator[str]:

@@ -10,6 +10,7 @@ import msgspec
 
 from shortlist.config import Campaign
 from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
+from shortlist.contracts.lists import Recipient
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import Run
 from shortlist.contracts.records import campaign_run
@@ -86,30 +87,39 @@ def send_emails(
 
     def work() -> Work:
         recipients = recipients_of(raw, key)
-
-        @cache
-        def read_lists() -> Lists:
-            topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
-            return lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
-
+        read_lists = cache(lambda: _lists(run, shard, campaign, recipients, store))
         mailing.mail(recipients, read_lists, senders=pace.senders())
         mailing.look_again()
         outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
         if any(outcome.is_compared for outcome in outcomes):
             outcomes = [_with_message(outcome, campaign, read_lists()) for outcome in outcomes]
-        outcomes_key = RunKeys(run.run_id).outcomes(shard)
-        body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
-        summary = _summary(outcomes, mailing)
-        return Work({outcomes_key: store.write(outcomes_key, body)}, msgspec.to_builtins(summary))
+        return _stored(run, shard, outcomes, mailing, store)
 
+    inputs = _inputs(run, shard, campaign, raw, store)
+    return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
+
+
+def _lists(run: Run, shard: str, campaign: Campaign, recipients: Sequence[Recipient], store: ObjectStore) -> Lists:
+    topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
+    return lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
+
+
+def _inputs(run: Run, shard: str, campaign: Campaign, recipients: bytes, store: ObjectStore) -> dict[str, object]:
+    """What the messages of a shard depend on."""
     ranked = read_manifest(run.run_id, "Rank", store=store, shard=user_shard_of(shard))
-    inputs = {
-        "recipients": hashlib.sha256(raw).hexdigest(),
+    return {
+        "recipients": hashlib.sha256(recipients).hexdigest(),
         "lists": ranked.digest(),
         "list": list(campaign.lists),
         "mail": msgspec.to_builtins(campaign.mail),
     }
-    return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
+
+
+def _stored(run: Run, shard: str, outcomes: Sequence[Outcome], mailing: Mailing, store: ObjectStore) -> Work:
+    """The outcomes, a line a recipient, and their totals."""
+    key = RunKeys(run.run_id).outcomes(shard)
+    body = b"".join(msgspec.json.encode(outcome) + b"\n" for outcome in outcomes)
+    return Work({key: store.write(key, body)}, msgspec.to_builtins(_summary(outcomes, mailing)))
 
 
 def _with_message(outcome: Outcome, campaign: Campaign, lists: Lists) -> Outcome:

@@ -25,7 +25,7 @@ from shortlist.contracts.records import (
     StoredLists,
 )
 from shortlist.stages.report import report
-from tests.fakes import FixedClock, MemoryNotifier, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryLedger, MemoryNotifier, MemoryRunsTable, MemoryStore
 from tests.finished_run import RUN, START, write_finished, write_learned, write_metrics
 
 MACHINE = {
@@ -156,7 +156,14 @@ def leave_results(store, run_id, *, held_back=False):
         write_metrics(made, run=run, publish=False, reasons=("everything: recall@20 of 0.1 does not beat popularity.",))
     else:
         write_finished(made, run)
-    report(run, store=made, runs=MemoryRunsTable(), notifier=MemoryNotifier(), clock=FixedClock(START))
+    report(
+        run,
+        store=made,
+        runs=MemoryRunsTable(),
+        ledger=MemoryLedger(),
+        notifier=MemoryNotifier(),
+        clock=FixedClock(START),
+    )
     made.write(RunKeys(run_id).rejected("items"), b'{"line": 3}\n')
     made.write(RunKeys(run_id).rejected("users"), b"")
     for key, body in made.objects.items():

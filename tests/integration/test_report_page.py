@@ -6,7 +6,7 @@ import pytest
 
 from shortlist.contracts.keys import RunKeys
 from shortlist.stages.report import report
-from tests.fakes import FixedClock, MemoryNotifier, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryLedger, MemoryNotifier, MemoryRunsTable, MemoryStore
 from tests.finished_run import RUN, START, write_finished
 
 DESK, PHONE = 1200, 390
@@ -18,7 +18,7 @@ def file(tmp_path_factory):
     store = MemoryStore()
     write_finished(store, shards=3)
     clock = FixedClock(START + timedelta(seconds=63))
-    report(RUN, store=store, runs=MemoryRunsTable(), notifier=MemoryNotifier(), clock=clock)
+    report(RUN, store=store, runs=MemoryRunsTable(), ledger=MemoryLedger(), notifier=MemoryNotifier(), clock=clock)
     path = tmp_path_factory.mktemp("report") / "report.html"
     path.write_bytes(store.read(RunKeys(RUN.run_id).report_html))
     return path
@@ -89,7 +89,7 @@ def test_plots_have_a_size_and_their_text_can_be_read_on_a_phone(opened):
     page = opened(PHONE)
 
     sizes = page.eval_on_selector_all("svg", "all => all.map(e => e.getBoundingClientRect().height)")
-    assert len(sizes) == 3
+    assert len(sizes) == 4
     assert min(sizes) > 150
     heights = page.eval_on_selector_all("svg text", "all => all.map(e => e.getBoundingClientRect().height)")
     assert min(heights) > 9

@@ -61,6 +61,7 @@ def test_the_published_run_is_the_measure_of_the_next(store):
 
     assert manifest.summary["publish"] is False
     assert metrics_of(store).published_run == "last-week"
+    assert metrics_of(store).published["everything"].recall == RECALLS["everything"][0]
 
 
 def test_a_published_run_whose_figures_are_gone_is_no_measure(store):

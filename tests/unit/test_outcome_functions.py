@@ -12,10 +12,10 @@ from lambdas.evaluate.handler import handler as evaluate
 from lambdas.hold_back.handler import handler as hold_back
 from lambdas.notify_failure.handler import handler as notify_failure
 from lambdas.report.handler import handler as report
-from shortlist.aws import wiring
+from shortlist.aws import mail_wiring, wiring
 from shortlist.contracts.deployment import HELD_BACK_METRIC, METRIC_NAMESPACE
 from shortlist.contracts.keys import RunKeys
-from tests.fakes import FixedClock, MemoryNotifier, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryLedger, MemoryNotifier, MemoryRunsTable, MemoryStore
 from tests.finished_run import RUN, write_finished, write_metrics
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,8 @@ def world(monkeypatch):
     }
     for name, port in ports.items():
         monkeypatch.setattr(wiring, name, lambda port=port: port)
+    ledger = MemoryLedger()
+    monkeypatch.setattr(mail_wiring, "ledger", lambda: ledger)
     monkeypatch.setenv("POWERTOOLS_TRACE_DISABLED", "true")
     write_finished(ports["store"])
     return ports

@@ -6,12 +6,14 @@ from datetime import timedelta
 import msgspec
 import pytest
 
+from shortlist.contracts.attribution import Arm, Attribution, ItemFigures
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.report import Report
 from shortlist.contracts.summaries import SendEmailsSummary
+from shortlist.lift import lift, points
 from shortlist.report.plots import duration
 from shortlist.stages.report import report
-from tests.fakes import FixedClock, MemoryNotifier, MemoryRunsTable, MemoryStore
+from tests.fakes import FixedClock, MemoryLedger, MemoryNotifier, MemoryRunsTable, MemoryStore
 from tests.finished_run import (
     CAMPAIGN,
     RUN,
@@ -32,10 +34,16 @@ class World:
 
     def __init__(self):
         self.store, self.runs, self.notifier = MemoryStore(), MemoryRunsTable(), MemoryNotifier()
+        self.ledger = MemoryLedger()
         self.clock = FixedClock(START + timedelta(seconds=63))
 
     def report(self, run=RUN):
-        return report(run, store=self.store, runs=self.runs, notifier=self.notifier, clock=self.clock)
+        return report(
+            run, store=self.store, runs=self.runs, ledger=self.ledger, notifier=self.notifier, clock=self.clock
+        )
+
+    def page(self):
+        return self.store.read(KEYS.report_html).decode()
 
     def written(self):
         return msgspec.json.decode(self.store.read(KEYS.report_json), type=Report)
@@ -68,13 +76,54 @@ def test_report_json_has_the_agreed_fields(world):
     world.report()
 
     raw = json.loads(world.store.read(KEYS.report_json))
-    figures = {"recall_at_x", "ndcg_at_x", "coverage"}
+    figures = {
+        "recall_at_x",
+        "ndcg_at_x",
+        "map_at_x",
+        "hit_rate_at_x",
+        "coverage",
+        "novelty",
+        "mean_popularity",
+        "diversity",
+    }
     assert figures | {"popularity", "buy_it_again", "kinds"} <= set(raw["metrics"])
     assert set(raw["metrics"]["popularity"]) == figures
     assert raw["metrics"]["recall_at_x"] == 0.332
     assert raw["metrics"]["kinds"]["new_for_you"]["popularity"]["recall_at_x"] == 0.038
     assert (raw["index"]["factory"], raw["index"]["recall_at_x"]) == ("HNSW32", 0.998)
     assert {"name", "seconds", "peak_rss_mib"} <= set(raw["stages"][0])
+
+
+def test_how_full_the_lists_are_is_summed_over_the_shards(world):
+    world.report()
+
+    made = world.written().made
+    assert (made.places, made.filled, made.filled_share, made.short) == (80_000, 800, 0.01, {"buy_again": 18})
+    assert "1.0% of them filled with what is popular" in world.page()
+    assert "18 buy again" in world.page()
+
+
+def test_figures_by_activity_and_for_what_is_new_are_told_and_drawn(world):
+    world.report()
+
+    groups = world.written().metrics.kinds["new_for_you"].groups
+    assert [group.name for group in groups][-3:] == ["activity 10", "new users", "new items"]
+    assert "by how much customers had bought before" in world.page()
+    assert (
+        'new items <span class="muted">· New for you</span></td><td class="wide">214</td><td>0.0100</td>'
+        in world.page()
+    )
+
+
+def test_the_published_run_is_shown_where_it_compares(world):
+    world.report()
+    assert "published run" not in world.page()
+
+    write_metrics(world.store, published={"everything": holdout().kinds["everything"].model})
+    world.report()
+
+    assert world.written().metrics.kinds["everything"].published.recall_at_x == 0.332
+    assert world.page().count("published run") == 4  # in the plot and in two tables of one kind, and in the plot's key
 
 
 def test_a_stage_of_shards_is_the_sum_of_their_work_and_the_largest_of_their_memory(world):
@@ -236,3 +285,34 @@ def test_words_from_the_shop_cannot_become_markup(world):
 )
 def test_durations_are_read_at_a_glance(seconds, words):
     assert duration(seconds) == words
+
+
+def test_earlier_mailings_stand_in_the_report_with_what_they_brought(world):
+    arm = Arm(recipients=100, bought=20, bought_shown=9)
+    earlier = Attribution(
+        campaign=RUN.campaign,
+        run_id="weekly-picks-2025-12-29",
+        sent_at="2025-12-29T06:00:00+00:00",
+        days=7,
+        complete=True,
+        held_out=Arm(recipients=10, bought=1),
+        mailed={"a": arm},
+        opened=40,
+        clicked=7,
+        not_interested=1,
+        unsubscribed=2,
+        bought_after_click=3,
+        lift=lift(20, 100, 1, 10),
+        lift_shown=lift(9, 100, 0, 10),
+        items=tuple(ItemFigures(item_id=f"item-{number}", shown=100) for number in range(50)),
+    )
+    world.store.write(KEYS.attribution, msgspec.json.encode([earlier]))
+    world.ledger.count("weekly-picks#weekly-picks-2025-12-29", {"delivered": 97, "bounced": 3}, "")
+
+    world.report()
+
+    (told,) = world.written().mailings
+    page = world.store.read(KEYS.report_html).decode()
+    assert (told.delivered, told.bounced, len(told.attribution.items)) == (97, 3, 10)
+    assert points(earlier.lift_shown) in page
+    assert "weekly-picks-2025-12-29" in page

@@ -1,0 +1,66 @@
+"""scan.c is compiled for any machine from any machine, and only the library of the source as it is now is loaded."""
+
+import logging
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from shortlist import compiled_scan
+from shortlist.compiled_scan import compile_scan, library, library_name, this_machine
+from shortlist.errors import ShortlistError
+
+ELF_MACHINES = {"x86_64": 62, "arm64": 183}
+
+
+@pytest.fixture
+def own_source(tmp_path, monkeypatch):
+    """A copy of the source that a test may change."""
+    source = tmp_path / "scan.c"
+    source.write_bytes(compiled_scan.SOURCE.read_bytes())
+    monkeypatch.setattr(compiled_scan, "SOURCE", source)
+    library.cache_clear()
+    yield source
+    library.cache_clear()
+
+
+@pytest.mark.parametrize("machine", ["arm64", "x86_64"])
+def test_the_same_source_gives_the_same_bytes_for_the_processor_asked_for(tmp_path, machine):
+    first, second = (compile_scan(tmp_path / place, "linux", machine).read_bytes() for place in ("one", "two"))
+
+    assert first == second
+    assert first[:4] == b"\x7fELF"
+    assert int.from_bytes(first[18:20], "little") == ELF_MACHINES[machine]
+    assert len(first) < 64_000
+
+
+def test_the_command_leaves_the_library_where_it_is_told(tmp_path):
+    command = [sys.executable, "-m", "shortlist.compiled_scan", "--into", str(tmp_path), "--machine", "arm64"]
+    done = subprocess.run([*command, "--system", "linux"], check=True, capture_output=True, text=True)
+
+    path = Path(done.stdout.strip())
+
+    assert path == tmp_path / library_name("linux", "arm64")
+    assert path.exists()
+
+
+def test_a_library_of_another_source_is_not_loaded(own_source, caplog):
+    compile_scan(own_source.parent, sys.platform, this_machine())
+    loaded = library()
+    own_source.write_text(own_source.read_text() + "\n")
+    library.cache_clear()
+
+    with caplog.at_level(logging.WARNING):
+        missing = library()
+
+    assert loaded is not None
+    assert missing is None
+    assert "was not compiled" in caplog.text
+
+
+def test_what_is_wrong_with_the_source_is_said(own_source):
+    own_source.write_text("int main(")
+
+    with pytest.raises(ShortlistError, match=r"scan\.c cannot be compiled for aarch64-linux-gnu: .*error"):
+        compile_scan(own_source.parent, "linux", "arm64")

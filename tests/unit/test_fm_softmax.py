@@ -1,0 +1,154 @@
+"""The softmax loss against its formula and finite differences, and what the estimator promises with it."""
+
+import hashlib
+
+import numpy as np
+import pytest
+from scipy.sparse import csr_array
+
+from shortlist.errors import DatasetError
+from shortlist.fm.machine import FactorizationMachine
+from shortlist.fm.progress import EpochReport
+from shortlist.fm.softmax import batch_gradient
+from shortlist.fm.threads import threads
+from shortlist.latent import item_latent, user_latent
+
+T = 0.3
+
+
+def purchases(n_users: int, n_items: int, seed: int = 0) -> csr_array:
+    rng = np.random.default_rng(seed)
+    dense = (rng.random((n_users, n_items)) < 0.3) * rng.uniform(0.5, 2, (n_users, n_items))
+    dense[:, 0] += 0.7  # everybody has bought something
+    return csr_array(dense)
+
+
+def vectors(n_items: int, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(9)
+    return rng.standard_normal((n_items, k)), rng.standard_normal((n_items, k))
+
+
+def loss(pairs: csr_array, added: np.ndarray, found: np.ndarray) -> float:
+    """The formula at the top of shortlist/fm/softmax.py, an observed pair."""
+    users, dense = pairs @ added, pairs.toarray()
+    cosines = (users @ found.T) / np.outer(np.linalg.norm(users, axis=1), np.linalg.norm(found, axis=1))
+    chances = np.exp(cosines / T)
+    return -(dense * np.log(chances / chances.sum(1, keepdims=True))).sum() / dense.sum()
+
+
+def test_the_loss_is_its_formula_and_the_gradient_its_slope():
+    pairs, (added, found) = purchases(300, 7), vectors(7)  # more users than one block
+
+    with threads(2) as crew:
+        gradient = batch_gradient(pairs, added, found, np.arange(7), T, crew)
+
+    assert gradient.loss == pytest.approx(loss(pairs, added, found), rel=1e-5)
+    for array, slope in ((added, gradient.added), (found, gradient.found)):
+        expected = np.zeros_like(array)
+        for place in np.ndindex(array.shape):
+            before = array[place]
+            array[place] = before + 1e-5
+            up = loss(pairs, added, found)
+            array[place] = before - 1e-5
+            expected[place] = (up - loss(pairs, added, found)) / 2e-5
+            array[place] = before
+        np.testing.assert_allclose(slope, expected, atol=1e-5)
+
+
+def test_drawn_negatives_estimate_the_sum_over_all_items():
+    pairs, (added, found) = purchases(20, 40), vectors(40)
+    rng = np.random.default_rng(3)
+
+    with threads(1) as crew:
+        exact = batch_gradient(pairs, added, found, np.arange(40), T, crew)
+        drawn = [
+            batch_gradient(pairs, added, found, np.sort(rng.choice(40, 20, replace=False)), T, crew) for _ in range(400)
+        ]
+
+    assert np.mean([one.loss for one in drawn]) == pytest.approx(exact.loss, rel=0.01)
+    mean = np.mean([one.found for one in drawn], axis=0)
+    assert np.linalg.norm(mean - exact.found) < 0.1 * np.linalg.norm(exact.found)
+
+
+def planted(n_users: int = 300, n_items: int = 60, groups: int = 6) -> tuple[csr_array, csr_array]:
+    """Users who buy from one group of items each; a fifth of it is held out."""
+    rng = np.random.default_rng(5)
+    likes = np.arange(n_users)[:, None] % groups == np.arange(n_items)[None, :] % groups
+    bought = rng.random(likes.shape) < np.where(likes, 0.7, 0.02)
+    held = rng.random(likes.shape) < 0.2
+    return csr_array((bought & ~held).astype(np.float32)), csr_array((bought & held & likes).astype(np.float32))
+
+
+def softmax(**settings) -> FactorizationMachine:
+    return FactorizationMachine(loss="softmax", **{"n_factors": 6, "epochs": 8, "learning_rate": 0.03} | settings)
+
+
+@pytest.mark.parametrize("negatives", [None, 20])
+def test_it_finds_the_groups_and_the_loss_falls(negatives):
+    train, held_out = planted()
+    reports: list[EpochReport] = []
+
+    machine = softmax(negatives=negatives).fit(train, on_epoch=reports.append)
+
+    scores = user_latent(machine.model) @ item_latent(machine.model).T
+    scores[train.toarray() > 0] = -np.inf
+    best = np.argsort(-scores, axis=1)[:, :5]
+    hits = np.take_along_axis(held_out.toarray(), best, axis=1).sum()
+    assert hits > 0.85 * np.minimum(np.diff(held_out.indptr), 5).sum()
+    assert reports[-1].loss < reports[0].loss
+    assert [report.epoch for report in reports] == list(range(1, 9))
+
+
+def digest(machine: FactorizationMachine) -> str:
+    return hashlib.sha256(b"".join(array.tobytes() for array in machine.model.arrays().values())).hexdigest()
+
+
+@pytest.mark.parametrize("negatives", [None, 20])
+def test_the_number_of_threads_changes_no_byte_and_the_seed_does(negatives):
+    train, _ = planted(1500)
+
+    one, two, other = (
+        softmax(epochs=2, negatives=negatives, **given).fit(train)
+        for given in ({"n_threads": 1}, {"n_threads": 2}, {"seed": 1})
+    )
+
+    assert digest(one) == digest(two)
+    assert digest(one) != digest(other)
+
+
+def test_users_without_purchases_and_items_without_buyers_are_defined():
+    pairs = planted()[0].toarray()
+    pairs[7], pairs[:, 11] = 0, 0
+
+    model = softmax(epochs=2).fit(csr_array(pairs)).model
+
+    assert not user_latent(model)[7, :-1].any()
+    assert np.isfinite(item_latent(model)).all()
+
+
+def test_no_interactions_at_all_give_a_model_that_knows_nothing():
+    machine = softmax(epochs=2).fit(csr_array((3, 4), dtype=np.float32))
+
+    assert not machine.predict(np.array([0, 1]), np.array([3, 0])).any()
+
+
+def test_what_it_cannot_use_is_refused(tmp_path):
+    train, _ = planted()
+    one_feature = csr_array(np.ones((train.shape[1], 1), np.float32))
+
+    for given in ({"item_features": one_feature}, {"item_interactions": train}, {"checkpoint": tmp_path}):
+        with pytest.raises(DatasetError, match="softmax loss takes interactions alone"):
+            softmax().fit(train, **given)
+
+
+def test_an_unknown_loss_is_refused():
+    with pytest.raises(ValueError, match="loss is one of"):
+        FactorizationMachine(loss="hinge")
+
+
+def test_it_is_saved_and_loaded_with_its_settings(tmp_path):
+    machine = softmax(epochs=1, negatives=10).fit(planted()[0])
+
+    machine.save(tmp_path)
+
+    assert FactorizationMachine.load(tmp_path).get_params() == machine.get_params()
