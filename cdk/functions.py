@@ -102,7 +102,7 @@ FUNCTIONS: Final = (
         scratch_mib=2048,
         grants=objects(
             read=WHOLE_RUN,
-            write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.manifest("Rank", "*")),
+            write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.export("*"), ANY_RUN.manifest("Rank", "*")),
         ),
     ),
     FunctionSpec(

@@ -71,6 +71,11 @@ class RunKeys:
         return f"{self.root}model/{name}"
 
     @property
+    def predecessor(self) -> str:
+        """The run whose models this one goes on from, as its first execution found it; written by Train, once."""
+        return f"{self.root}model/predecessor.json"
+
+    @property
     def checkpoint(self) -> str:
         """Training state after the newest finished epoch, for a job that was reclaimed."""
         return f"{self.root}checkpoint/"
@@ -106,6 +111,10 @@ class RunKeys:
     def topx(self, shard: str) -> str:
         """The lists of one user shard, a line a user (JSON Lines)."""
         return f"{self.topx_prefix}{shard}.jsonl"
+
+    def export(self, shard: str) -> str:
+        """The same lists as CSV, an item a row, where the campaign asks for it."""
+        return f"{self.root}exports/{shard}.csv"
 
     @property
     def recipient_shards(self) -> str:

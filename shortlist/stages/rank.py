@@ -1,5 +1,6 @@
 """Rank: a user shard, the index and the campaign's lists and rules in; `topx/<shard>.jsonl`, a line a user, out."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from shortlist.candidates import Hidden
 from shortlist.config import Campaign
 from shortlist.contracts.arrays import BoolArray, Catalogue, Popular, StringTable, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys, shard_of
-from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists
+from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists, Wording
 from shortlist.contracts.manifests import Manifest, digest
 from shortlist.contracts.payloads import Run, ShardRequest
+from shortlist.export import write_csv
 from shortlist.fm.fold_in import RowSolver
 from shortlist.index import ItemIndex
 from shortlist.lists import Assortment, Lists, ShardLists
@@ -61,6 +63,7 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
         "users": latent,
         "lists": list(campaign.lists),
         "x": campaign.x,
+        "csv": campaign.wording if campaign.export_csv else "",
     }
 
     def work() -> Work:
@@ -68,10 +71,18 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
         with threadpool_limits(1, user_api="blas"):
             ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign, int(as_of.timestamp()))
             body = msgspec.json.Encoder().encode_lines(ranking.lines())
-        output = store.write(keys.topx(shard), body)
-        return Work({keys.topx(shard): output}, {"latent": latent} | ranking.summary())
+        outputs = {keys.topx(shard): store.write(keys.topx(shard), body)}
+        if campaign.export_csv:
+            outputs[keys.export(shard)] = store.write(keys.export(shard), _as_csv(body, campaign.wording))
+        return Work(outputs, {"latent": latent} | ranking.summary())
 
     return run_once("Rank", run, inputs, work, store=store, clock=clock, shard=shard)
+
+
+def _as_csv(lines: bytes, wording: Wording) -> bytes:
+    out = io.StringIO(newline="")
+    write_csv([lines], out, wording)
+    return out.getvalue().encode()
 
 
 @dataclass(frozen=True)
