@@ -94,6 +94,8 @@ class Model(Config, frozen=True, kw_only=True):
         repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
         use_features: train declared features jointly.
         max_train_seconds: time budget of one fit; None: none.
+        from_scratch_every: 1: each run trains from scratch; n: only each n-th does, those between go on from the
+            published run's models in a tenth of the time.
     """
 
     n_factors: Positive = 64
@@ -109,6 +111,7 @@ class Model(Config, frozen=True, kw_only=True):
     repeat_weight: float | None = None
     use_features: bool = True
     max_train_seconds: float | None = None
+    from_scratch_every: Positive = 1
     seed: int = 42
 
 

@@ -73,6 +73,11 @@ class RunKeys:
         return f"{self.root}model/{name}"
 
     @property
+    def predecessor(self) -> str:
+        """The run whose models this one goes on from, as its first execution found it; written by Train, once."""
+        return f"{self.root}model/predecessor.json"
+
+    @property
     def checkpoint(self) -> str:
         """Training state after the newest finished epoch, for a job that was reclaimed."""
         return f"{self.root}checkpoint/"
