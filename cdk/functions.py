@@ -27,7 +27,7 @@ from cdk.grants import (
 )
 from cdk.nag import acknowledge
 from cdk.settings import Target
-from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.keys import SOLD_OUT, RunKeys
 from shortlist.contracts.stages import snake
 
 Group = Literal["lambda", "search", "mail", "report"]
@@ -102,7 +102,7 @@ FUNCTIONS: Final = (
         scratch_mib=2048,
         grants=objects(
             read=WHOLE_RUN,
-            write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.manifest("Rank", "*")),
+            write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.export("*"), ANY_RUN.manifest("Rank", "*")),
         ),
     ),
     FunctionSpec(
@@ -139,7 +139,7 @@ FUNCTIONS: Final = (
         memory_mib=1024,
         timeout_s=900,
         grants=(
-            *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("SendEmails", "*"), ANY_RUN.outcomes("*"))),
+            *objects(read=(*WHOLE_RUN, SOLD_OUT), write=(ANY_RUN.manifest("SendEmails", "*"), ANY_RUN.outcomes("*"))),
             items("deliveries", "BatchGetItem", "PutItem"),
             items("suppressions", "BatchGetItem"),
             *mail(),
