@@ -56,22 +56,27 @@ class Vocabularies:
 
 def adopt(recommender: Recommender, matches: Matches, events: Interactions, shop: Shop, settings: Model) -> Recommender:
     """The recommender for the rows of `shop`, its users folded in by `events`."""
-    model = align(
-        recommender.model,
-        users=matches.users,
-        items=matches.items,
-        user_features=_trained(matches.user_features, recommender.model.users),
-        item_features=_trained(matches.item_features, recommender.model.items),
-    )
-    moved = replace(recommender, model=model, reference_time=int(events.timestamp.max()))
-    past = moved.past(events, shop, settings)
+    model = moved(recommender.model, matches)
+    adopted = replace(recommender, model=model, reference_time=int(events.timestamp.max()))
+    past = adopted.past(events, shop, settings)
     prior = _prior(model, shop)
     _, items = latent(model, shop)
     solver = RowSolver.for_users(items, model.settings)
     rows = fold_in_users(solver, past.indptr, past.item_rows, past.weight, prior)
     own = np.ascontiguousarray((rows - prior)[:, :-1])
     users = Side(own, np.zeros(len(own), np.float32), model.users.feature_factors, model.users.feature_weights)
-    return replace(moved, model=replace(model, users=users))
+    return replace(adopted, model=replace(model, users=users))
+
+
+def moved(model: FactorModel, matches: Matches) -> FactorModel:
+    """The model in this run's rows; new users and items are what their features say."""
+    return align(
+        model,
+        users=matches.users,
+        items=matches.items,
+        user_features=_trained(matches.user_features, model.users),
+        item_features=_trained(matches.item_features, model.items),
+    )
 
 
 def _trained(features: Int64Array, side: Side) -> Int64Array:

@@ -94,6 +94,8 @@ class Model(Config, frozen=True, kw_only=True):
         repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
         use_features: train declared features jointly.
         max_train_seconds: time budget of one fit; None: none.
+        from_scratch_every: 1: each run trains from scratch; n: only each n-th does, those between go on from the
+            published run's models in a tenth of the time.
     """
 
     n_factors: Positive = 64
@@ -109,6 +111,7 @@ class Model(Config, frozen=True, kw_only=True):
     repeat_weight: float | None = None
     use_features: bool = True
     max_train_seconds: float | None = None
+    from_scratch_every: Positive = 1
     seed: int = 42
 
 
@@ -326,6 +329,7 @@ class Campaign(Config, frozen=True, kw_only=True):
         name: lower case, digits and hyphens; part of keys, tags and the schedule's name.
         lists: the kinds made; the first is stored as `items` and mailed, the others are stored beside it.
         x: items on a list.
+        export_csv: also leave the lists as CSV in the run, for other mail tools; JSON Lines are there in any case.
         keep_days: how long stored lists live, from the start of the run's first execution.
         wording: of the reasons: purchases ("which you bought"), or choices where nothing is bought (films, articles).
         mail: None: lists are stored, nobody is mailed.
@@ -336,6 +340,7 @@ class Campaign(Config, frozen=True, kw_only=True):
     schedule: Schedule | None = None
     lists: Annotated[tuple[ListKind, ...], msgspec.Meta(min_length=1)] = ("everything",)
     x: Annotated[int, msgspec.Meta(ge=1, le=200)] = 20
+    export_csv: bool = False
     keep_days: Positive = 60
     wording: Wording = "purchases"
     input: Input = Input()

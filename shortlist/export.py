@@ -20,8 +20,10 @@ COLUMNS: Final = (
     "price",
     "currency",
     "category",
+    "brand",
     "url",
     "image_url",
+    "offer_until",
     "filled",
 )
 
@@ -41,8 +43,10 @@ def rows(lists: UserLists, wording: Wording = "purchases") -> Iterator[tuple[str
                 "" if item.price is None else item.price,
                 item.currency,
                 item.category,
+                item.brand,
                 item.url,
                 item.image_url,
+                item.offer_until,
                 "yes" if item.filled else "",
             )
 

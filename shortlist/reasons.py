@@ -1,17 +1,22 @@
-"""A user and the items on the user's lists in; why each of them is there out, from the parts of its score."""
+"""Users and the items on their lists in; why each of them is there out, from the parts of its score."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from shortlist.contracts.arrays import Float32Array, Int32Array, StringTable, UserShard
+from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array, StringTable, UserShard
 from shortlist.contracts.lists import Reason
-from shortlist.fm.explain import explain
+from shortlist.fm.explain import Explainer
 from shortlist.fm.fold_in import RowSolver
 
+PURCHASES, FEATURES = 0, 1
+OF_SEGMENT, OF_ANYBODY, BOUGHT = -1, -2, -3
+"""What a place is coded with that names no purchase; BOUGHT − n: bought on n days."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class Reasoner:
     """Says of every listed item what put it there.
 
@@ -31,62 +36,69 @@ class Reasoner:
     titles: StringTable
     segments: StringTable
 
-    def reasons(self, shard: UserShard, user: int, listed: Int32Array) -> Mapping[int, Reason]:
-        """Reasons of one user by item row.
+    @cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.solver, self.items)
+
+    def reasons(self, shard: UserShard, listed: Int32Array) -> list[Mapping[int, Reason]]:
+        """Reasons of every user of a shard, by item row.
 
         Args:
-            user: row in the shard.
-            listed: int32 (n,), item rows, each once.
+            listed: int32 (n_users, n), item rows, −1 for none; an item may stand there twice.
         """
-        pairs = slice(shard.indptr[user], shard.indptr[user + 1])
-        bought = shard.item_rows[pairs]
-        place = np.minimum(np.searchsorted(bought, listed), max(len(bought) - 1, 0))
-        again = bought[place] == listed if len(bought) else np.zeros(len(listed), np.bool_)
-        reasons = {
-            item: Reason("bought_before", str(shard.days[pairs][at]))
-            for item, at in zip(listed[again].tolist(), place[again].tolist(), strict=True)
-        }
-        fresh = listed[~again]
-        if len(fresh):
-            reasons |= zip(fresh.tolist(), self._of_unseen(shard, user, fresh), strict=True)
+        bought, at = _bought_before(shard, listed)
+        part, purchase = self._decided(shard, np.where(bought, -1, listed))
+        everybody = Reason("popular")
+        of_segment = [*(Reason("popular", name) for name in self.segments.to_list()), everybody]
+        titles = {int(row): Reason("bought_with", self.titles[row]) for row in np.unique(purchase[purchase >= 0])}
+        days = {int(n): Reason("bought_before", str(n)) for n in np.unique(shard.days)}
+        code = np.where(
+            (part == PURCHASES) & (purchase >= 0), purchase, np.where(part == FEATURES, OF_SEGMENT, OF_ANYBODY)
+        )
+        code = np.where(bought, BOUGHT - (shard.days[at] if len(shard.days) else 0), code)
+        reasons: list[Mapping[int, Reason]] = []
+        for items, codes, segment in zip(listed.tolist(), code.tolist(), shard.segment.tolist(), strict=True):
+            words = {OF_SEGMENT: of_segment[segment], OF_ANYBODY: everybody}
+            reasons.append(
+                {
+                    item: titles[c] if c >= 0 else words[c] if c > BOUGHT else days[BOUGHT - c]
+                    for item, c in zip(items, codes, strict=True)
+                    if item >= 0
+                }
+            )
         return reasons
 
     def of_popular(self, segment: int, *, of_segment: bool) -> Reason:
         """The reason for an item that is listed since nothing is known of the user."""
         return Reason("popular", self.segments[segment] if of_segment else "")
 
-    def _of_unseen(self, shard: UserShard, user: int, fresh: Int32Array) -> list[Reason]:
-        pairs = slice(shard.indptr[user], shard.indptr[user + 1])
-        bought = shard.item_rows[pairs]
-        parts = explain(
-            self.solver,
-            self.items,
-            bought=bought,
-            confidence=shard.weight[pairs],
-            repeat=shard.repeat[pairs],
-            prior=shard.prior[user],
-            listed=fresh,
-        )
-        totals = np.stack([parts.purchases.sum(axis=1), parts.features, parts.base])
-        named = self._named(shard, user, bought, parts.purchases)
-        segment = int(shard.segment[user])
-        shared = Reason("popular", self.segments[segment] if segment >= 0 else "")
-        return [
-            Reason("bought_with", self.titles[purchase])
-            if part == 0 and purchase >= 0
-            else (shared if part == 1 else Reason("popular"))
-            for part, purchase in zip(totals.argmax(axis=0).tolist(), named.tolist(), strict=True)
-        ]
+    def _decided(self, shard: UserShard, fresh: Int32Array) -> tuple[Int32Array, Int32Array]:
+        """For each place the part of the score that decides, and the purchase to name, −1 for none.
 
-    def _named(self, shard: UserShard, user: int, bought: Int32Array, added: Float32Array) -> Int32Array:
-        """The purchase to name for each item, −1 for none: the one that adds most, if the score would fall without it.
-
-        It would where the user's row predicts less of the purchase than it should: taking out one observation moves the
-        solution of a least squares problem along its residual (Sherman and Morrison 1950).
+        A purchase is named if the score would fall without it: where the user's row predicts less of the purchase than
+        it should, as taking out one observation moves the solution of a least squares problem along its residual
+        (Sherman and Morrison 1950).
         """
-        if not len(bought):
-            return np.full(len(added), -1, np.int32)
-        missing = self.solver.wanted[bought] - self.items[bought, :-1] @ shard.latent[user, :-1]
-        credited = np.where(missing > 0, added, -np.inf)
-        most = credited.argmax(axis=1)
-        return np.where(credited.max(axis=1) > 0, bought[most], -1).astype(np.int32)
+        part, purchase = np.full(fresh.shape, -1, np.int32), np.full(fresh.shape, -1, np.int32)
+        users = np.flatnonzero((fresh >= 0).any(axis=1))
+        for block in self._explainer.explain_all(
+            users, shard.indptr, shard.item_rows, shard.weight, shard.latent, shard.prior, fresh[users]
+        ):
+            credited = np.where((block.missing > 0)[:, None, :], block.purchases, -np.inf)
+            most = credited.argmax(axis=2)
+            adds = np.take_along_axis(credited, most[:, :, None], axis=2)[:, :, 0] > 0
+            purchase[block.users] = np.where(adds, np.take_along_axis(block.bought, most, axis=1), -1)
+            totals = np.stack([block.purchases.sum(axis=2), block.features, block.base])
+            part[block.users] = totals.argmax(axis=0)
+        return part, purchase
+
+
+def _bought_before(shard: UserShard, listed: Int32Array) -> tuple[BoolArray, Int64Array]:
+    """Whether the user of each place has bought its item, and at which of the shard's pairs."""
+    n_items = int(max(shard.item_rows.max(initial=0), listed.max(initial=0))) + 2
+    users = np.repeat(np.arange(len(listed)), np.diff(shard.indptr))
+    keys = users * n_items + shard.item_rows
+    wanted = np.arange(len(listed))[:, None] * n_items + listed
+    at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
+    found: BoolArray = (keys[at] == wanted) & (listed >= 0) if len(keys) else np.zeros(listed.shape, np.bool_)
+    return found, at

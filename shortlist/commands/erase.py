@@ -1,6 +1,5 @@
 """A user in; their address and history deleted everywhere, all but the hash that keeps them suppressed, out."""
 
-import re
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
@@ -13,20 +12,14 @@ from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.responses import DynamoResponses
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.aws.suppressions import DynamoSuppressions
+from shortlist.commands.forget import forget_lines, rename_in_arrays
 from shortlist.commands.target import TargetName, connect, target_option
-from shortlist.contracts.inputs import RejectedRow
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import Recipient
 from shortlist.contracts.records import RunRecord, campaign_run
 from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash
 from shortlist.ports import Ledger, ListsTable, ObjectStore, Responses, RunsTable, Suppressions
-
-
-class _Owner(msgspec.Struct):
-    """The one field that says whose a line is."""
-
-    user_id: str
 
 
 class Erased(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +29,7 @@ class Erased(msgspec.Struct, frozen=True, kw_only=True):
     lists: int
     deliveries: int
     responses: int
+    arrays: int
     lines: int
 
 
@@ -73,7 +67,8 @@ def erase(
         lists=lists.forget(user_id),
         deliveries=ledger.forget(user_id, [campaign_run(one.campaign, one.run_id) for one in records], hashes),
         responses=responses.forget(user_id),
-        lines=sum(_forget_lines(user_id, known, RunKeys(record.run_id), store) for record in records),
+        arrays=sum(rename_in_arrays(user_id, RunKeys(record.run_id), store=store) for record in records),
+        lines=sum(forget_lines(user_id, known, RunKeys(record.run_id), store=store) for record in records),
     )
     if not any(msgspec.structs.astuple(erased)):
         raise ContractError(f"nothing is known of a user {user_id!r}. `--address` suppresses an address all the same.")
@@ -87,29 +82,6 @@ def _addresses(user_id: str, records: Sequence[RunRecord], store: ObjectStore) -
         for entry in store.list(RunKeys(record.run_id).recipient_shards):
             recipients = (decoder.decode(line) for line in store.read(entry.key).splitlines())
             yield from (recipient.email for recipient in recipients if recipient.user_id == user_id)
-
-
-def _forget_lines(user_id: str, addresses: set[str], keys: RunKeys, store: ObjectStore) -> int:
-    """Rewrite the objects of a run in which a line is the user's; returns how many lines there were."""
-    owner, rejected = msgspec.json.Decoder(_Owner), msgspec.json.Decoder(RejectedRow)
-    cell = re.compile(
-        "|".join(rf"(?<![^,;\t|\"]){re.escape(text)}(?![^,;\t|\"\r\n])" for text in (user_id, *addresses))
-    )
-
-    def is_theirs(line: bytes, prefix: str) -> bool:
-        if prefix == keys.rejected_prefix:
-            return bool(cell.search(rejected.decode(line).row))
-        return owner.decode(line).user_id == user_id
-
-    found = 0
-    for prefix in (keys.topx_prefix, keys.outcomes_prefix, keys.rejected_prefix, keys.recipient_shards):
-        for entry in list(store.list(prefix)):
-            lines = store.read(entry.key).splitlines(keepends=True)
-            others = [line for line in lines if not is_theirs(line, prefix)]
-            if len(others) < len(lines):
-                store.write(entry.key, b"".join(others))
-                found += len(lines) - len(others)
-    return found
 
 
 @click.command("erase")
@@ -142,6 +114,6 @@ def erase_command(user_id: str, addresses: tuple[str, ...], yes: bool, target: T
         raise ContractError(f"{error} Give --address as it stands in the users table.") from error
     click.echo(
         f"Erased: {erased.lists} lists, {erased.deliveries} deliveries, {erased.responses} responses, "
-        f"{erased.lines} lines of runs. {erased.addresses} addresses will not be mailed again.\n"
+        f"{erased.lines} lines and {erased.arrays} arrays of runs. {erased.addresses} addresses get no mail any more.\n"
         "Take them out of the shop's own tables too: the next run reads those. docs/mail.md says what goes by itself."
     )

@@ -10,6 +10,8 @@ INPUT_TABLES: Final = ("interactions", "items", "users", "offers", "blocks")
 INPUT_PREFIX: Final = "input/"
 RUNS_PREFIX: Final = "runs/"
 CAMPAIGNS_PREFIX: Final = "campaigns/"
+SOLD_OUT: Final = f"{INPUT_PREFIX}sold_out.txt"
+"""Ids of items that are sold out by now, one a line: the shop may write it at any time, and SendEmails reads it."""
 MAX_PARTS: Final = 1_000
 """Recipient parts of one user shard: their numbers have three digits."""
 
@@ -71,6 +73,11 @@ class RunKeys:
         return f"{self.root}model/{name}"
 
     @property
+    def predecessor(self) -> str:
+        """The run whose models this one goes on from, as its first execution found it; written by Train, once."""
+        return f"{self.root}model/predecessor.json"
+
+    @property
     def checkpoint(self) -> str:
         """Training state after the newest finished epoch, for a job that was reclaimed."""
         return f"{self.root}checkpoint/"
@@ -106,6 +113,10 @@ class RunKeys:
     def topx(self, shard: str) -> str:
         """The lists of one user shard, a line a user (JSON Lines)."""
         return f"{self.topx_prefix}{shard}.jsonl"
+
+    def export(self, shard: str) -> str:
+        """The same lists as CSV, an item a row, where the campaign asks for it."""
+        return f"{self.root}exports/{shard}.csv"
 
     @property
     def recipient_shards(self) -> str:

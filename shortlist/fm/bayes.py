@@ -25,6 +25,7 @@ from shortlist.fm.probit import drawn_scores, expected_scores, log_loss
 from shortlist.fm.threads import Threads
 
 LANES_PER_THREAD: Final = 4  # rows are dealt to lanes, longest first: enough lanes keep the threads equally busy
+LEAST_NOISE: Final = 0.01  # of the targets' spread; less cannot be told from none in single precision
 NOISE_SHAPE: Final = 10.0  # ν: a user's own noise counts as much as the common one from so many examples on
 
 
@@ -35,6 +36,8 @@ class BayesProblem:
         self.examples = examples
         self.settings = settings
         self._threads = threads
+        spread = float(examples.targets.std(dtype=np.float64)) if len(examples.targets) else 0.0
+        self._least_noise = (LEAST_NOISE * max(spread, LEAST_NOISE)) ** 2
 
     def start(
         self,
@@ -118,7 +121,7 @@ class BayesProblem:
             state.bias += rng.standard_normal() / np.sqrt(total)
         if self.settings.classes or solver == "als":
             return
-        missed = (left - state.bias) ** 2 + self.score_variance(state)
+        missed = (left - state.bias) ** 2 + self.score_variance(state) + self._least_noise
         shape = NOISE_SHAPE + np.bincount(users, minlength=len(state.noise))
         rate = NOISE_SHAPE / state.noise_level + np.bincount(users, missed, minlength=len(state.noise))
         state.noise = rng.gamma(shape / 2, 2 / rate) if solver == "gibbs" else shape / rate

@@ -17,10 +17,11 @@ Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
+LEAST_PIVOT = np.float32(1e-6)  # of a diagonal number: what single precision leaves of it is no more certain
 TILE = 128  # examples a Gram matrix takes up at once: K of them stay in the first cache
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_gram(rows: Float32, n_rows: int, width: int, gram: Float32) -> None:
     """gram += rows rowsᵀ, lower triangle, in tiles of 2 × 4; buffers reach to the next multiple of 4 rows."""
     for c in range(0, n_rows, 2):
@@ -47,14 +48,15 @@ def _add_gram(rows: Float32, n_rows: int, width: int, gram: Float32) -> None:
             gram[c + 1, d + 3] += t3
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _draw(a: Float32, b: Float32, noise: Float32, n: int) -> None:
     """b becomes A⁻¹ b + L⁻ᵀ noise with A = L Lᵀ given by its lower triangle; A becomes L, its diagonal inverted."""
     for c in range(n):
         pivot = a[c, c]
+        least = pivot * LEAST_PIVOT
         for d in range(c):
             pivot -= a[c, d] * a[c, d]
-        inverse = np.float32(1.0) / math.sqrt(pivot)
+        inverse = np.float32(1.0) / math.sqrt(max(pivot, least))
         a[c, c] = inverse
         known = b[c]
         for d in range(c):
@@ -88,7 +90,7 @@ def _draw(a: Float32, b: Float32, noise: Float32, n: int) -> None:
         b[c] = value * a[c, c]
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _gather(
     others: Int32,
     examples: Int64,
@@ -119,7 +121,7 @@ def _gather(
             x[j, c] *= root
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _gram_of_many(
     others: Int32,
     examples: Int64,
@@ -151,7 +153,7 @@ def _gram_of_many(
         _add_gram(turned, size + 1, width, gram)
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _draw_from_many(diagonal: Float32, prior: Float32, noise: Float32, a: Float32, out: Float32) -> None:
     """A row with at least K examples, of which `a` is the Gram matrix; its row K is Σ x goal."""
     size = diagonal.size
@@ -162,7 +164,7 @@ def _draw_from_many(diagonal: Float32, prior: Float32, noise: Float32, a: Float3
     _draw(a, out, noise, size)
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _draw_from_few(
     x: Float32,
     goal: Float32,
@@ -199,7 +201,7 @@ def _draw_from_few(
             out[c] += goal[j] * deviation[c] * x[j, c]
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_spread(others: Int32, examples: Int64, certainty: Float32, spread: Float32, diagonal: Float32) -> None:
     """What the other side is not sure of makes this side's examples say less."""
     for j in range(others.size):
@@ -208,7 +210,7 @@ def _add_spread(others: Int32, examples: Int64, certainty: Float32, spread: Floa
             diagonal[c] += precision * spread[others[j], c]
 
 
-@njit(parallel=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def draw_rows(
     indptr: Int64,
     others: Int32,
@@ -273,7 +275,7 @@ def draw_rows(
                 _draw_from_many(diagonal, prior[row], noise[row], a, drawn[row])
 
 
-@njit(fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def draw_features(
     indptr: Int64,
     rows: Int32,
@@ -331,7 +333,7 @@ def draw_features(
                 missed_offset[row] -= slope * step
 
 
-@njit(parallel=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def score_examples(user_rows: Int32, item_rows: Int32, users: Float32, items: Float32) -> Float32:
     """users[u, :k] · items[i, :k] + users[u, k] + items[i, k] of every example, float32 (n,)."""
     k = users.shape[1] - 1

@@ -1,5 +1,6 @@
 """Rank: a user shard, the index and the campaign's lists and rules in; `topx/<shard>.jsonl`, a line a user, out."""
 
+import io
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -15,9 +16,10 @@ from shortlist.candidates import Hidden
 from shortlist.config import Campaign
 from shortlist.contracts.arrays import BoolArray, Catalogue, Popular, StringTable, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys, shard_of
-from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists
+from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists, Wording
 from shortlist.contracts.manifests import Manifest, digest
 from shortlist.contracts.payloads import Run, ShardRequest
+from shortlist.export import write_csv
 from shortlist.fm.fold_in import RowSolver
 from shortlist.index import ItemIndex
 from shortlist.lists import Assortment, Lists, ShardLists
@@ -61,6 +63,7 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
         "users": latent,
         "lists": list(campaign.lists),
         "x": campaign.x,
+        "csv": campaign.wording if campaign.export_csv else "",
     }
 
     def work() -> Work:
@@ -68,10 +71,23 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
         with threadpool_limits(1, user_api="blas"):
             ranking = _Ranking(UserShard.from_bytes(store.read(request.key)), shop, campaign, int(as_of.timestamp()))
             body = msgspec.json.Encoder().encode_lines(ranking.lines())
-        output = store.write(keys.topx(shard), body)
-        return Work({keys.topx(shard): output}, {"latent": latent} | ranking.summary())
+        outputs = {keys.topx(shard): store.write(keys.topx(shard), body)}
+        if campaign.export_csv:
+            outputs[keys.export(shard)] = store.write(keys.export(shard), _as_csv(body, campaign.wording))
+        return Work(outputs, {"latent": latent} | ranking.summary())
 
     return run_once("Rank", run, inputs, work, store=store, clock=clock, shard=shard)
+
+
+def _moment(seconds: np.int64) -> str:
+    """Epoch seconds as ISO 8601 UTC; empty for a negative number."""
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat() if seconds >= 0 else ""
+
+
+def _as_csv(lines: bytes, wording: Wording) -> bytes:
+    out = io.StringIO(newline="")
+    write_csv([lines], out, wording)
+    return out.getvalue().encode()
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,6 @@ class _Shop:
         """What a list says of an item whoever sees it."""
         if item not in self.cards:
             price = float(self.catalogue.price[item])
-            offer_until = int(self.catalogue.offer_until[item]) if self.offered[item] else -1
             self.cards[item] = {
                 "item_id": self.item_ids[item],
                 "title": self.catalogue.title[item],
@@ -99,7 +114,8 @@ class _Shop:
                 "image_url": self.catalogue.image_url[item],
                 "category": self.catalogue.category[item],
                 "brand": self.catalogue.brand[item],
-                "offer_until": datetime.fromtimestamp(offer_until, UTC).isoformat() if offer_until >= 0 else "",
+                "available_until": _moment(self.catalogue.available_until[item]),
+                "offer_until": _moment(self.catalogue.offer_until[item]) if self.offered[item] else "",
             }
         return self.cards[item]
 
@@ -154,15 +170,16 @@ class _Ranking:
         self._reasons: Counter[str] = Counter()
 
     def lines(self) -> Iterator[UserLists]:
+        explained = np.hstack([np.where(lists.filled, -1, lists.items) for lists in self._lists.values()])
+        reasons = self._shop.reasoner.reasons(self._shard, explained)
         for user, user_id in enumerate(self._shard.user_ids.to_list()):
             listed = {kind: lists.items[user][lists.items[user] >= 0] for kind, lists in self._lists.items()}
-            known = {kind: items for kind, items in listed.items() if not self._lists[kind].filled[user].any()}
-            explained = np.unique(np.concatenate([np.empty(0, np.int32), *known.values()]))
-            reasons = self._shop.reasoner.reasons(self._shard, user, explained)
             yield UserLists(
                 user_id=user_id,
                 user_row=self._shard.first_row + user,
-                lists={kind: tuple(self._places(kind, user, len(items), reasons)) for kind, items in listed.items()},
+                lists={
+                    kind: tuple(self._places(kind, user, len(items), reasons[user])) for kind, items in listed.items()
+                },
             )
 
     def summary(self) -> dict[str, Any]:

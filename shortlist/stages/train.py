@@ -1,9 +1,11 @@
 """Train: the dataset in, the model and its figures on held-out interactions out (Batch: numba and SciPy).
 
-Two fits: one that never sees the held-out part, to be measured; one on everything, to be published. The state after
-each epoch and the figures of the first fit are kept in `checkpoint/`, so that a reclaimed job goes on where it stood.
+Two fits: one that never sees the held-out part, to be measured; one on everything, to be published. Where the campaign
+wants it, each goes on from its like in the published run. The state after each epoch and the figures of the first fit
+are kept in `checkpoint/`, so that a reclaimed job goes on where it stood.
 """
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any, Final
@@ -32,12 +34,16 @@ from shortlist.evaluate import (
     rank_by_popularity,
 )
 from shortlist.fm.history import Interactions
+from shortlist.fm.model import FactorModel
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
 from shortlist.holdout import HoldOut, measure_kinds
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, Shop, latent, learn
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
+from shortlist.stages.warm_start import EPOCHS as WARM_EPOCHS
+from shortlist.stages.warm_start import MEASURED as MEASURED_MODEL
+from shortlist.stages.warm_start import Predecessor, WarmStart, predecessor, warm_start
 
 HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days")
 """Arrays below `model/history/`: the seen items of all users as contracts.arrays.UserShard describes them."""
@@ -64,6 +70,7 @@ def train(
     run = request.run
     campaign = read_campaign(run.run_id, store=store)
     model_run = _model_run(run, runs)
+    before = Predecessor() if model_run else predecessor(run, campaign, store=store, runs=runs)
     inputs = {
         "dataset": read_manifest(run.run_id, "Prepare", store=store).digest(),
         "model": msgspec.to_builtins(campaign.model),
@@ -71,12 +78,13 @@ def train(
         "feedback": msgspec.to_builtins(campaign.feedback),
         "x": campaign.x,
         "model_run": model_run,
+        "predecessor": before.run_id,
     }
 
     def work() -> Work:
         with tempfile.TemporaryDirectory() as folder:
             training = _Training(run.run_id, campaign, digest(inputs), Path(folder), store, progress)
-            return training.adopt(model_run) if model_run else training.fit()
+            return training.adopt(model_run) if model_run else training.fit(before.run_id)
 
     return run_once("Train", run, inputs, work, store=store, clock=clock)
 
@@ -120,11 +128,13 @@ class _Training:
             item_features=_matrix(dataset.item_features),
         )
 
-    def fit(self) -> Work:
-        """Measure, then train on everything."""
+    def fit(self, before: str) -> Work:
+        """Measure, then train on everything; both go on from the models of the run `before`, where one is named."""
         self._fetch_checkpoint()
-        metrics, repeat = self._measured()
-        recommender = self._learn("everything", self._events, repeat, self._clicks)
+        warm = warm_start(before, self._dataset, store=self._store) if before else None
+        metrics, repeat = self._measured(warm)
+        start = warm.everything if warm else None
+        recommender = self._learn("everything", self._events, self._clicks, repeat, start)
         return self._save(recommender, metrics, self._run_id)
 
     def adopt(self, model_run: str) -> Work:
@@ -144,7 +154,7 @@ class _Training:
         )
         return self._save(recommender, metrics, model_run)
 
-    def _measured(self) -> tuple[HoldoutMetrics, RepeatModel]:
+    def _measured(self, warm: WarmStart | None) -> tuple[HoldoutMetrics, RepeatModel]:
         """Figures on the held-out interactions, and the repeat model learned without them."""
         note, folder = self._folder / MEASURED, self._folder / "repeat"
         found = msgspec.json.decode(note.read_bytes(), type=_Measured) if note.exists() else None
@@ -153,27 +163,41 @@ class _Training:
             return found.metrics, RepeatModel.load(folder)
         split = int(self._events.timestamp[self._held_out].min(initial=np.iinfo(np.int64).max))
         clicks = self._clicks.where(self._clicks.timestamp < split) if self._clicks else None
-        recommender = self._learn("measurement", self._events.where(~self._held_out), None, clicks)
+        known = self._events.where(~self._held_out)
+        repeat, start = (warm.repeat, warm.measured) if warm else (None, None)
+        recommender = self._learn("measurement", known, clicks, repeat, start)
         metrics = self._measure(recommender)
+        if self._campaign.model.from_scratch_every > 1:
+            recommender.model.save(self._folder / MEASURED_MODEL)
         recommender.repeat.save(folder)
         note.write_bytes(msgspec.json.encode(_Measured(self._fingerprint, metrics)))
         self._push_checkpoint()
         return metrics, recommender.repeat
 
     def _learn(
-        self, purpose: str, events: Interactions, repeat: RepeatModel | None, clicks: Interactions | None
+        self,
+        purpose: str,
+        events: Interactions,
+        clicks: Interactions | None,
+        repeat: RepeatModel | None,
+        start_from: FactorModel | None,
     ) -> Recommender:
+        settings = self._campaign.model
+        if start_from is not None:
+            settings = msgspec.structs.replace(settings, epochs=WARM_EPOCHS)
+
         def on_epoch(fit: str, report: EpochReport) -> None:
             self._push_checkpoint()
-            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": self._campaign.model.epochs}
+            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": settings.epochs}
             self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
 
         return learn(
             events,
             self._shop,
-            self._campaign.model,
+            settings,
             weak=clicks,
             repeat=repeat,
+            start_from=start_from,
             on_epoch=on_epoch,
             checkpoint=self._folder / purpose,
         )
@@ -232,6 +256,8 @@ class _Training:
             outputs[key] = self._store.write(key, npy_bytes(arrays[name]))
         folder = self._folder / "model"
         recommender.save(folder)
+        if self._campaign.model.from_scratch_every > 1 and (self._folder / MEASURED_MODEL).exists():
+            shutil.copytree(self._folder / MEASURED_MODEL, folder / MEASURED_MODEL)
         for path in _files(folder):
             key = self._keys.model(path.relative_to(folder).as_posix())
             outputs[key] = self._store.upload(path, key)

@@ -9,6 +9,7 @@ from typing import get_args
 import msgspec
 import pytest
 
+from shortlist import export
 from shortlist.config import Campaign, Config
 from shortlist.contracts import arrays, attribution, inputs, keys, lists, manifests, payloads, records, summaries
 
@@ -121,6 +122,7 @@ def test_every_input_column_is_there_and_no_other(table):
         ("### JSON", (*attribution.ItemFigures.__struct_fields__, *attribution.Lift.__struct_fields__)),
         ("### JSON", (*lists.Recipient.__struct_fields__, *lists.UserLists.__struct_fields__)),
         ("### JSON", (*lists.ListedItem.__struct_fields__, *lists.Reason.__struct_fields__)),
+        ("### Exports", export.COLUMNS),
         ("### JSON", (*get_args(lists.ReasonKind), *records.Failure.__struct_fields__)),
         ("### JSON", (*summaries.PrepareSummary.__struct_fields__, *summaries.RejectReason.__struct_fields__)),
         ("## Objects in the bucket", (*manifests.Manifest.__struct_fields__, *manifests.Output.__struct_fields__)),

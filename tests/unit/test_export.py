@@ -34,8 +34,10 @@ def test_a_row_says_whose_list_which_place_what_and_why():
         "price": "1.29",
         "currency": "USD",
         "category": "Dairy",
+        "brand": "",
         "url": "",
         "image_url": "",
+        "offer_until": "",
         "filled": "",
     }
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
+from shortlist.fm import explain as explain_module
 from shortlist.fm.align import align, match
-from shortlist.fm.explain import explain
+from shortlist.fm.explain import Explainer, explain
 from shortlist.fm.fold_in import RowSolver, fold_in_users
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.sparse import SparseRows
@@ -70,6 +71,38 @@ def test_the_parts_add_up_to_the_score(shop, user):
     scores[bought] += repeat
     np.testing.assert_allclose(parts.scores, scores, atol=1e-4)
     assert parts.purchases.shape == (N_ITEMS, len(bought))
+
+
+@pytest.mark.parametrize("cells", [1, 300, 1_000_000])
+def test_many_users_are_explained_as_one_by_one(shop, monkeypatch, cells):
+    # GIVEN users with none, few and more purchases than the model has factors
+    monkeypatch.setattr(explain_module, "CELLS_AT_ONCE", cells)
+    pairs, features, model = shop
+    items, latent, prior = item_latent(model), user_latent(model, features), user_prior(model, features)
+    solver = RowSolver.for_users(items, model.settings)
+    users = np.delete(np.arange(N_USERS), 11)
+    listed = np.random.default_rng(1).integers(-1, N_ITEMS, (len(users), 6)).astype(np.int32)
+
+    blocks = Explainer(solver, items).explain_all(
+        users, pairs.indptr.astype(np.int64), pairs.indices, pairs.data, latent, prior, listed
+    )
+
+    explained = []
+    for block in blocks:
+        for row, user in enumerate(block.users.tolist()):
+            mine, here = slice(pairs.indptr[user], pairs.indptr[user + 1]), listed[users.tolist().index(user)]
+            bought, n = pairs.indices[mine], mine.stop - mine.start
+            one = explain(solver, items, bought, pairs.data[mine], np.zeros(n, np.float32), prior[user], here)
+            held = here >= 0
+            assert block.bought[row, :n].tolist() == bought.tolist()
+            np.testing.assert_allclose(block.purchases[row, held, :n], one.purchases[held], atol=1e-4)
+            np.testing.assert_allclose(block.features[row, held], one.features[held], atol=1e-4)
+            np.testing.assert_allclose(block.base[row, held], one.base[held], atol=1e-4)
+            missing = solver.wanted[bought] - items[bought, :-1] @ latent[user, :-1]
+            np.testing.assert_allclose(block.missing[row, :n], missing, atol=1e-4)
+            assert not block.purchases[row, held, n:].any()
+            explained.append(user)
+    assert sorted(explained) == users.tolist()
 
 
 def test_what_the_user_bought_of_the_same_kind_explains_most(shop):

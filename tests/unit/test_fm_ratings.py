@@ -292,6 +292,19 @@ def test_targets_that_are_all_equal_are_predicted(solver):
     np.testing.assert_allclose(machine.predict(u, i), 4.0, atol=0.25)
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_targets_without_any_noise_are_learned_and_not_believed_beyond_measure(solver):
+    rng = np.random.default_rng(14)
+    u, i = rng.integers(0, 30, 1_200), rng.integers(0, 20, 1_200)
+    exact = np.where((u % 2) == (i % 2), 5.0, 1.0)
+
+    machine = FactorizationMachine("regression", n_factors=4, solver=solver, epochs=150, regularization=0.1)
+    machine.fit(Examples(u, i, exact, 31, 21))
+
+    np.testing.assert_allclose(machine.predict(u, i), exact, atol=0.3)
+    assert np.isfinite(machine.predict(np.array([30, 0]), np.array([0, 20]))).all()
+
+
 def test_every_epoch_is_reported_and_patience_ends_the_fit():
     reports: list[EpochReport] = []
     metrics = iter([1.0, 0.5, 0.4, 0.3])

@@ -1,5 +1,6 @@
 """Rank: a line for every user, the same bytes on every run, and made anew when what it depends on changes."""
 
+import csv
 import itertools
 
 import msgspec
@@ -117,6 +118,21 @@ def test_the_manifest_counts_what_was_listed():
     assert manifest.summary["short"] == {
         kind: sum(len(user.lists[kind]) < X for user in users) for kind in CAMPAIGN.lists
     }
+
+
+def test_a_run_leaves_its_lists_as_csv_where_the_campaign_says_so():
+    assert not ranked_run().exists(KEYS.export("00000"))
+
+    store = ranked_run(replace(CAMPAIGN, export_csv=True))
+
+    rows = list(csv.DictReader(store.read(KEYS.export("00001")).decode().splitlines()))
+    places = [
+        (user.user_id, kind, str(rank), place.item_id)
+        for user in lines_of(store, "00001")
+        for kind, listed in user.lists.items()
+        for rank, place in enumerate(listed, 1)
+    ]
+    assert [(row["user_id"], row["list"], row["rank"], row["item_id"]) for row in rows] == places
 
 
 def test_two_runs_make_the_same_bytes():

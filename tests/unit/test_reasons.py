@@ -32,8 +32,9 @@ def shop():
 def every_reason(shop):
     """(user, item, reason) of every item for every user of the shard."""
     reasoner, shard = shop
-    for user in range(len(shard.latent)):
-        for item, reason in reasoner.reasons(shard, user, np.arange(N_ITEMS, dtype=np.int32)).items():
+    everything = np.tile(np.arange(N_ITEMS, dtype=np.int32), (len(shard.latent), 1))
+    for user, reasons in enumerate(reasoner.reasons(shard, everything)):
+        for item, reason in reasons.items():
             yield user, item, reason
 
 
