@@ -20,12 +20,13 @@ from shortlist.topx import Ranking, Seen, rank_unseen, ranked, score_pairs
 
 EXACT: Final = "Flat"
 EXACT_SECONDS: Final = 60
-EXACT_FLOPS: Final = 20e9
-"""`auto` searches exactly while a shard takes no longer than this at a rate that one Lambda core reaches."""
+EXACT_FLOPS: Final = 60e9
+"""`auto` searches exactly while a shard takes no longer than this at a rate that one Lambda core reaches: 65 dimensions
+at 1.54 ns a pair are 84e9 (docs/scale.md)."""
 LARGEST_K: Final = 4_096
 """Users who have seen so much that more neighbours would have to be fetched are served by the exact scan."""
 EFFORTS: Final = (8, 16, 32, 64, 128, 256, 512, 1_024)
-"""Values of `nprobe` or `efSearch` that are tried in turn until the recall floor is met."""
+"""Values of `nprobe`, `efSearch` or `k_factor_rf` that are tried in turn until the recall floor is met."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,7 +194,7 @@ def _tuned(index: ItemIndex, queries: Float32Array, seen: Seen, best: Ranking, f
 def _set_effort(knn: faiss.Index, effort: int) -> bool:
     """Set how much of the index a search looks at; False where it has no such setting."""
     space = faiss.ParameterSpace()
-    for name in ("nprobe", "efSearch"):
+    for name in ("nprobe", "efSearch", "k_factor_rf"):
         try:
             space.set_index_parameter(knn, name, effort)
         except RuntimeError:

@@ -37,7 +37,13 @@ def forget_lines(user_id: str, addresses: Collection[str], keys: RunKeys, *, sto
         return owner.decode(line).user_id == user_id
 
     found = 0
-    for prefix in (keys.topx_prefix, keys.outcomes_prefix, keys.rejected_prefix, keys.recipient_shards):
+    for prefix in (
+        keys.topx_prefix,
+        keys.outcomes_prefix,
+        keys.rejected_prefix,
+        keys.responses,
+        keys.recipient_shards,
+    ):
         for entry in list(store.list(prefix)):
             lines = store.read(entry.key).splitlines(keepends=True)
             others = [line for line in lines if not is_theirs(line, prefix)]

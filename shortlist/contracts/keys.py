@@ -10,6 +10,8 @@ INPUT_TABLES: Final = ("interactions", "items", "users", "offers", "blocks")
 INPUT_PREFIX: Final = "input/"
 RUNS_PREFIX: Final = "runs/"
 CAMPAIGNS_PREFIX: Final = "campaigns/"
+SOLD_OUT: Final = f"{INPUT_PREFIX}sold_out.txt"
+"""Ids of items that are sold out by now, one a line: the shop may write it at any time, and SendEmails reads it."""
 MAX_PARTS: Final = 1_000
 """Recipient parts of one user shard: their numbers have three digits."""
 

@@ -39,6 +39,7 @@ class ListedItem(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     image_url: str = ""
     category: str = ""
     brand: str = ""
+    available_until: str = ""  # ISO 8601 UTC, empty where there is no end
     offer_until: str = ""  # ISO 8601 UTC, of an offer that is open; empty where there is none or it has no end
     filled: bool = False  # not from the model's candidates, but from what is popular
 

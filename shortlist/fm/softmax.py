@@ -42,6 +42,7 @@ class SoftmaxSettings:
     """See FactorizationMachine."""
 
     temperature: float
+    user_exponent: float
     learning_rate: float
     negatives: int | None
 

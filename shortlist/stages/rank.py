@@ -79,6 +79,11 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
     return run_once("Rank", run, inputs, work, store=store, clock=clock, shard=shard)
 
 
+def _moment(seconds: np.int64) -> str:
+    """Epoch seconds as ISO 8601 UTC; empty for a negative number."""
+    return datetime.fromtimestamp(int(seconds), UTC).isoformat() if seconds >= 0 else ""
+
+
 def _as_csv(lines: bytes, wording: Wording) -> bytes:
     out = io.StringIO(newline="")
     write_csv([lines], out, wording)
@@ -100,7 +105,6 @@ class _Shop:
         """What a list says of an item whoever sees it."""
         if item not in self.cards:
             price = float(self.catalogue.price[item])
-            offer_until = int(self.catalogue.offer_until[item]) if self.offered[item] else -1
             self.cards[item] = {
                 "item_id": self.item_ids[item],
                 "title": self.catalogue.title[item],
@@ -110,7 +114,8 @@ class _Shop:
                 "image_url": self.catalogue.image_url[item],
                 "category": self.catalogue.category[item],
                 "brand": self.catalogue.brand[item],
-                "offer_until": datetime.fromtimestamp(offer_until, UTC).isoformat() if offer_until >= 0 else "",
+                "available_until": _moment(self.catalogue.available_until[item]),
+                "offer_until": _moment(self.catalogue.offer_until[item]) if self.offered[item] else "",
             }
         return self.cards[item]
 

@@ -9,7 +9,7 @@ from functools import cache
 import msgspec
 
 from shortlist.config import Campaign
-from shortlist.contracts.keys import RunKeys, shard_of, user_shard_of
+from shortlist.contracts.keys import SOLD_OUT, RunKeys, shard_of, user_shard_of
 from shortlist.contracts.lists import Recipient
 from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.payloads import Run
@@ -22,6 +22,7 @@ from shortlist.mail.experiment import items_shown, list_of, variant_of
 from shortlist.mail.mailing import Lists, Mailing
 from shortlist.mail.pace import Pace
 from shortlist.mail.shard import lists_of, recipients_of
+from shortlist.mail.stock import still_on_offer
 from shortlist.mail.token import Keys
 from shortlist.ports import Clock, Ledger, MailTransport, ObjectStore, Suppressions
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
@@ -87,7 +88,7 @@ def send_emails(
 
     def work() -> Work:
         recipients = recipients_of(raw, key)
-        read_lists = cache(lambda: _lists(run, shard, campaign, recipients, store))
+        read_lists = cache(lambda: _lists(run, shard, campaign, recipients, clock.now(), store))
         mailing.mail(recipients, read_lists, senders=pace.senders())
         mailing.look_again()
         outcomes = [mailing.outcomes[recipient.user_id] for recipient in recipients]
@@ -99,9 +100,14 @@ def send_emails(
     return run_once("SendEmails", run, inputs, work, store=store, clock=clock, shard=shard, settled=_is_settled)
 
 
-def _lists(run: Run, shard: str, campaign: Campaign, recipients: Sequence[Recipient], store: ObjectStore) -> Lists:
+def _lists(
+    run: Run, shard: str, campaign: Campaign, recipients: Sequence[Recipient], now: datetime, store: ObjectStore
+) -> Lists:
+    """The list of each recipient, without what is sold out or over by now."""
     topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
-    return lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
+    lists = lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
+    sold_out = store.read(SOLD_OUT).decode().split("\n") if store.exists(SOLD_OUT) else ()
+    return still_on_offer(lists, {line.strip("\r") for line in sold_out}, now, only_deals=campaign.rules.only_deals)
 
 
 def _inputs(run: Run, shard: str, campaign: Campaign, recipients: bytes, store: ObjectStore) -> dict[str, object]:

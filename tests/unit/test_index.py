@@ -160,7 +160,7 @@ def test_nothing_may_be_listed(shop, tmp_path):
     assert (found.items == -1).all()
 
 
-@pytest.mark.parametrize(("n_items", "factory"), [(68_509, "Flat"), (1_000_000, "Flat"), (4_000_000, "IVF8192,Flat")])
+@pytest.mark.parametrize(("n_items", "factory"), [(68_509, "Flat"), (1_000_000, "Flat"), (12_000_000, "IVF16384,Flat")])
 def test_auto_searches_exactly_while_that_fits_the_time_of_a_shard(n_items, factory):
     assert chosen_factory("auto", n_items, 65, 5_000) == factory
     assert chosen_factory("HNSW32", n_items, 65, 5_000) == "HNSW32"

@@ -165,6 +165,22 @@ def test_what_users_codes_lose_is_reckoned_with_where_items_codes_lose_nothing(t
     assert_as_numpy(queries, rim.astype(np.float32), seen_csr([set()] * 60), 300, tile)
 
 
+@EVERY_TILE
+@pytest.mark.parametrize("n_parts", [2, 5])
+def test_parts_of_the_items_ranked_apart_and_joined_are_the_whole(tile, n_parts):
+    queries, vectors, seen = some_shop(9, 40, 2_000, 12, n_seen=60)
+    vectors[1_500:] = vectors[:500]  # ties across the parts
+    joined = None
+
+    for part in np.array_split(np.arange(2_000, dtype=np.int32), n_parts):
+        own, _ = Seen.among(seen.indptr, seen.items, topx.positions(part, 2_000))
+        found = ExactSearch(vectors[part], tile).rank_unseen(queries, own, 15)
+        ranking = topx.Ranking(found.items + part[0], found.scores)
+        joined = ranking if joined is None else topx.merged(joined, ranking, 15)
+
+    assert joined.items.tolist() == topx.rank_unseen(queries, vectors, seen, 15).items.tolist()
+
+
 def test_nobody_and_nothing_are_searched():
     nothing = Seen(np.zeros(1, np.int64), np.zeros(0, np.int32))
     items = np.ones((5, 3), np.float32)
