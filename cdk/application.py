@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from aws_cdk import App
 
-from cdk.bundling import function_code
+from cdk.bundling import function_code, layer_code
 from cdk.functions import CodeOf
 from cdk.nag import check_with_nag
 from cdk.settings import ROOT, Settings
@@ -23,6 +23,7 @@ def build(
     outdir: str | None = None,
     campaigns: Sequence[Campaign] | None = None,
     code_of: CodeOf = function_code,
+    layer_of: CodeOf = layer_code,
     nag: bool = True,
 ) -> App:
     """Make the app; `.synth()` writes the assembly.
@@ -32,6 +33,7 @@ def build(
         outdir: folder of the assembly; None leaves it to the CLI or to `cdk.out`.
         campaigns: None reads campaigns/*.yaml.
         code_of: the functions' code.
+        layer_of: what their layers hold.
         nag: hold the template against the AWS Solutions rules while it is synthesised.
 
     Raises:
@@ -46,6 +48,7 @@ def build(
         settings=settings,
         campaigns=read_campaigns() if campaigns is None else campaigns,
         code_of=code_of,
+        layer_of=layer_of,
         description="Short, personal product lists for every customer, stored and mailed on schedule",
         termination_protection=settings.target.name == "aws",
     )

@@ -10,7 +10,7 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
-from cdk.bundling import function_code
+from cdk.bundling import function_code, layer_code
 from cdk.grants import (
     EVERYTHING,
     Grant,
@@ -41,7 +41,7 @@ class FunctionSpec:
 
     Attributes:
         word: its name; the folder in lambdas/ is the word in snake case.
-        group: the dependency group of pyproject.toml that its zip holds.
+        group: the dependency group of pyproject.toml that its layer holds.
         scratch_mib: size of /tmp.
         also_told: fields of Environment it needs beside those it has grants for.
     """
@@ -188,15 +188,16 @@ FUNCTIONS: Final = (
     ),
 )
 
-CodeOf = Callable[[str, str, Target], lambda_.Code]
+CodeOf = Callable[[str, Target], lambda_.Code]
 
 
 class Functions(Construct):
-    """Every function has a role, a log group and an environment of its own.
+    """Every function has a role, a log group and an environment of its own; those of one group share a layer.
 
     Args:
         resources: what grants may name; `unsubscribe_url` is added here, from the function it belongs to.
-        code_of: folder, dependency group and target -> the code.
+        code_of: folder and target -> a function's code.
+        layer_of: dependency group and target -> a layer's content.
     """
 
     def __init__(
@@ -207,10 +208,14 @@ class Functions(Construct):
         target: Target,
         resources: Mapping[str, Resource],
         code_of: CodeOf = function_code,
+        layer_of: CodeOf = layer_code,
     ) -> None:
         super().__init__(scope, construct_id)
         self._target = target
+        self._runtime = lambda_.Runtime(f"python{target.python}", lambda_.RuntimeFamily.PYTHON)
+        self._architecture = lambda_.Architecture.ARM_64 if target.machine == "arm64" else lambda_.Architecture.X86_64
         self._code_of = code_of
+        self._layers = {group: self._layer(group, layer_of) for group in sorted({spec.group for spec in FUNCTIONS})}
         self._resources = {**resources, "everything": EVERYTHING}
         specs = {spec.word: spec for spec in FUNCTIONS}
         unsubscribe = self._function(specs.pop("Unsubscribe"))
@@ -218,6 +223,19 @@ class Functions(Construct):
         self.unsubscribe_url = unsubscribe.add_function_url(auth_type=lambda_.FunctionUrlAuthType.NONE).url
         self._resources["unsubscribe_url"] = Resource([], self.unsubscribe_url)
         self.by_word = {"Unsubscribe": unsubscribe} | {word: self._function(spec) for word, spec in specs.items()}
+
+    def _layer(self, group: str, layer_of: CodeOf) -> lambda_.LayerVersion:
+        """The dependencies of a group. New content is a new version; the old one goes once no function names it."""
+        return lambda_.LayerVersion(
+            self,
+            f"{group.capitalize()}Layer",
+            layer_version_name=f"{Stack.of(self).stack_name}-{group}",
+            description=f"Dependencies locked in requirements/{group}.txt",
+            code=layer_of(group, self._target),
+            compatible_runtimes=[self._runtime],
+            compatible_architectures=[self._architecture],
+            removal_policy=RemovalPolicy.DESTROY,
+        )
 
     def _function(self, spec: FunctionSpec) -> lambda_.Function:
         name = f"{Stack.of(self).stack_name}-{spec.word}"
@@ -237,12 +255,11 @@ class Functions(Construct):
             self,
             spec.word,
             function_name=name,
-            runtime=lambda_.Runtime(f"python{self._target.python}", lambda_.RuntimeFamily.PYTHON),
-            architecture=lambda_.Architecture.ARM_64
-            if self._target.machine == "arm64"
-            else lambda_.Architecture.X86_64,
+            runtime=self._runtime,
+            architecture=self._architecture,
             handler="handler.handler",
-            code=self._code_of(snake(spec.word), spec.group, self._target),
+            code=self._code_of(snake(spec.word), self._target),
+            layers=[self._layers[spec.group]],
             memory_size=spec.memory_mib,
             timeout=Duration.seconds(spec.timeout_s),
             ephemeral_storage_size=Size.mebibytes(spec.scratch_mib),

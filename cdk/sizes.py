@@ -5,27 +5,39 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from cdk.bundling import write_function
+from cdk.archives import unzipped_bytes
+from cdk.bundling import layer_archive, write_function
 from cdk.functions import FUNCTIONS
-from cdk.settings import AWS, ROOT, Target, this_computer
+from cdk.settings import AWS, Target, this_computer
 from shortlist.contracts.stages import snake
 
 LIMIT_BYTES: Final = 250 * 1024 * 1024
-"""Of a function's code, unzipped."""
+"""Of a function's code and its layers together, unzipped."""
 
 
-def unzipped_bytes(word: str, group: str, target: Target) -> int:
-    """Size of what the function's zip holds."""
-    with tempfile.TemporaryDirectory(dir=ROOT / ".local") as scratch:
-        write_function(ROOT / "lambdas" / snake(word), group, target, Path(scratch))
-        return sum(path.stat().st_size for path in Path(scratch).rglob("*") if path.is_file())
+def function_bytes(word: str, target: Target) -> int:
+    """Unzipped size of a function's own code."""
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = Path(scratch) / "code.zip"
+        write_function(snake(word), target, archive)
+        return unzipped_bytes(archive)
+
+
+def layer_bytes(group: str, target: Target) -> int:
+    """Unzipped size of a layer."""
+    return unzipped_bytes(layer_archive(group, target))
 
 
 def main() -> None:
     target = this_computer() if sys.argv[1:] == ["local"] else AWS
     for spec in FUNCTIONS:
-        size = unzipped_bytes(spec.word, spec.group, target)
-        print(f"{spec.word:15} {spec.group:8} {size / 2**20:6.1f} MiB of {LIMIT_BYTES / 2**20:.0f}")
+        own, layer = function_bytes(spec.word, target), layer_bytes(spec.group, target)
+        sizes = f"{_mib(own)} + {_mib(layer)} = {_mib(own + layer)} MiB of {LIMIT_BYTES / 2**20:.0f}"
+        print(f"{spec.word:15} {spec.group:6} {sizes}")
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:5.1f}"
 
 
 if __name__ == "__main__":

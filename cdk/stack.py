@@ -6,7 +6,7 @@ from typing import Any
 from aws_cdk import CfnOutput, Stack, Tags
 from constructs import Construct
 
-from cdk.bundling import function_code
+from cdk.bundling import function_code, layer_code
 from cdk.functions import CodeOf, Functions
 from cdk.mail import Mail
 from cdk.monitoring import Monitoring
@@ -31,6 +31,7 @@ class ShortlistStack(Stack):
         settings: Settings,
         campaigns: Sequence[Campaign],
         code_of: CodeOf = function_code,
+        layer_of: CodeOf = layer_code,
         **stack: Any,
     ) -> None:
         super().__init__(scope, construct_id, **stack)
@@ -48,7 +49,9 @@ class ShortlistStack(Stack):
         resources = storage.resources() | team.resources() | mail.resources()
         prefixes = tuple(sorted({INPUT_PREFIX, *(campaign.input.prefix for campaign in campaigns)}))
         training = Training(self, "Training", settings=settings, input_prefixes=prefixes, resources=resources)
-        functions = Functions(self, "Functions", target=settings.target, resources=resources, code_of=code_of)
+        functions = Functions(
+            self, "Functions", target=settings.target, resources=resources, code_of=code_of, layer_of=layer_of
+        )
         mail.tell(functions.by_word["MailEvents"])
         machine = StateMachine(
             self, "StateMachine", bucket=storage.bucket, training=training, functions=functions.by_word

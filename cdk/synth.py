@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import hashlib
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,12 +25,11 @@ SOURCES: Final = (
 )
 
 
-def synthesise(target: str, outdir: Path | None = None) -> Path:
-    """Run `app.py` for `target` unless `outdir` holds what it would write.
+def synthesise(target: str) -> Path:
+    """Run `app.py` for `target` unless `.local/assembly/<target>` holds what it would write.
 
     Args:
         target: `aws` or `local`.
-        outdir: None means `.local/assembly/<target>`.
 
     Returns:
         The folder with manifest.json.
@@ -37,14 +37,14 @@ def synthesise(target: str, outdir: Path | None = None) -> Path:
     Raises:
         RuntimeError: the app could not be synthesised; the message is the app's.
     """
-    outdir = outdir or ROOT / ".local" / "assembly" / target
+    outdir = ROOT / ".local" / "assembly" / target
     stamp = outdir / ".sources"
     outdir.parent.mkdir(parents=True, exist_ok=True)
     with _alone(outdir.with_name(f"{outdir.name}.lock")):
         wanted = sources_digest(target)
         if stamp.is_file() and stamp.read_text() == wanted:
             return outdir
-        stamp.unlink(missing_ok=True)
+        shutil.rmtree(outdir, ignore_errors=True)  # assets that nothing names any more, and what a broken run left
         command = [sys.executable, str(ROOT / "app.py"), "--output", str(outdir), "--context", f"target={target}"]
         done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
         if done.returncode:

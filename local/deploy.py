@@ -1,18 +1,18 @@
 """A synthesised CDK app (cloud assembly) comes in; its stacks, deployed to the embedded AWS, and their outputs go out.
 
 Does what `cdk deploy` does, without node and without a container engine: publishes the assets, applies the templates
-through CloudFormation's API, waits. Functions run from the assembly's folders, whose files are what their zips would
-hold; an image is not built, its files are where `aws.images` says.
+through CloudFormation's API, waits. An image is not built, its files are where `aws.images` says.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from pathlib import Path
 from typing import Any
 
-from local.archives import pointer_to
+from cdk.archives import entries_of, write_archive
 from local.bootstrap import assets_bucket
 from local.server import EmbeddedAws
 
@@ -67,9 +67,15 @@ def _publish(aws: EmbeddedAws, assembly: Path, manifest: Path) -> None:
         source = assembly / asset["source"]["path"]
         for destination in asset["destinations"].values():
             bucket, key = (_filled(aws, destination[name]) for name in ("bucketName", "objectKey"))
-            zipped = asset["source"].get("packaging") == "zip"
-            body = pointer_to(source) if zipped else source.read_bytes()
-            s3.put_object(Bucket=bucket, Key=key, Body=body)
+            s3.put_object(Bucket=bucket, Key=key, Body=_content(source, asset["source"].get("packaging", "file")))
+
+
+def _content(source: Path, packaging: str) -> bytes:
+    if packaging != "zip":
+        return source.read_bytes()
+    packed = io.BytesIO()
+    write_archive(packed, entries_of(source))
+    return packed.getvalue()
 
 
 def _filled(aws: EmbeddedAws, text: str) -> str:

@@ -9,9 +9,6 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from moto.awslambda.models import lambda_backends
-
-from local.archives import unpacked
 from local.lambda_process import FunctionSpec
 
 MIB_PER_VCPU = 1769  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
@@ -19,24 +16,14 @@ MIB_PER_VCPU = 1769  # https://docs.aws.amazon.com/lambda/latest/dg/configuratio
 RUNTIME_PACKAGES = ("boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3")
 
 
-def code_cache(cache: Path) -> Path:
-    """Where archives of functions and layers are unpacked."""
-    return cache / "functions"
-
-
-def spec_of(function: Any, cache: Path, runtime_dir: Path) -> FunctionSpec:
-    """What an environment of the function is made of; its archive is unpacked under `cache` when it is new."""
-    layers = []
-    for layer in function.layers or ():
-        version = lambda_backends[function.account_id][function.region].layers_versions_by_arn(layer["Arn"])
-        layers.append(unpacked(version.code_bytes, code_cache(cache)) / "python")
+def spec_of(function: Any, runtime_dir: Path) -> FunctionSpec:
+    """What an environment of the function is made of."""
     return FunctionSpec(
         name=function.function_name,
         arn=function.function_arn,
-        code_dir=unpacked(function.code_bytes, code_cache(cache)),
-        layers=tuple(layers),
+        code_dir=function.own_code.folder,
+        layers=tuple(layer.folder / "python" for layer in function.layer_code),
         runtime_dir=runtime_dir,
-        bytecode_dir=cache / "bytecode",
         role_arn=function.role,
         memory_mib=int(function.memory_size),
         timeout_s=float(function.timeout),

@@ -30,7 +30,6 @@ class FunctionSpec:
     arn: str
     code_dir: Path
     layers: tuple[Path, ...]
-    bytecode_dir: Path  # what Python compiles is kept here, not among the code
     runtime_dir: Path  # the packages that the Lambda runtime brings, behind all others
     role_arn: str
     memory_mib: int
@@ -75,8 +74,18 @@ class LambdaProcess:
         self._log, log_end = os.pipe()
         # -I -S: neither this project's packages nor the user's are in sight; a dependency missing in the zip is missed.
         path = os.pathsep.join(map(str, (self.spec.code_dir, *self.spec.layers)))
-        command = [sys.executable, "-I", "-S", "-X", "utf8", "-X", f"pycache_prefix={self.spec.bytecode_dir}"]
-        command += [str(WORKER), str(request_end), str(answer_end), path, str(self.spec.runtime_dir)]
+        command = [
+            sys.executable,
+            "-I",
+            "-S",
+            "-X",
+            "utf8",
+            str(WORKER),
+            str(request_end),
+            str(answer_end),
+            path,
+            str(self.spec.runtime_dir),
+        ]
         try:
             self.process = subprocess.Popen(
                 command,

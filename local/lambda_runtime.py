@@ -15,7 +15,6 @@ import tempfile
 import threading
 import time
 import uuid
-import zipfile
 from collections import OrderedDict
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,9 +23,8 @@ from typing import Any
 from moto.awslambda.models import LambdaBackend, LambdaFunction
 from moto.core.exceptions import JsonRESTError
 
-from local.archives import MAX_UNPACKED_BYTES, pointer_to, unpacked, unpacked_bytes
 from local.iam.guard import may, may_assume
-from local.lambda_environment import code_cache, link_runtime_packages, spec_of, variables_of
+from local.lambda_environment import link_runtime_packages, spec_of, variables_of
 from local.lambda_process import Answer, FunctionSpec, LambdaProcess
 from local.logs import put_lines
 from local.records import Invocation
@@ -71,7 +69,6 @@ def install(aws: EmbeddedAws) -> None:
         return configuration(self)
 
     before_create = LambdaBackend.create_function
-    before_code = LambdaFunction._set_function_code
 
     def create(self: Any, spec: dict[str, Any]) -> Any:
         if not may_assume(aws, spec["Role"], "lambda.amazonaws.com"):
@@ -79,18 +76,6 @@ def install(aws: EmbeddedAws) -> None:
             raise _refusal(400, "InvalidParameterValueException", message)
         return before_create(self, spec)
 
-    def set_code(self: Any, changes: dict[str, Any]) -> None:
-        kept = dict(vars(self))
-        before_code(self, changes)
-        try:
-            _check_archive(getattr(self, "code_bytes", b""))
-        except Exception:
-            vars(self).update(kept)
-            raise
-        if getattr(self, "code_bytes", b""):  # on disk instead of in memory, where a dozen functions take a gigabyte
-            self.code_bytes = pointer_to(unpacked(self.code_bytes, code_cache(aws.cache_dir)))
-
-    aws.replace(LambdaFunction, "_set_function_code", set_code)
     aws.replace(LambdaBackend, "create_function", create)
     aws.replace(LambdaFunction, "__init__", init)
     aws.replace(LambdaFunction, "get_configuration", configuration)
@@ -171,7 +156,7 @@ class LambdaRuntime:
             raise _refusal(429, "TooManyRequestsException", "Rate Exceeded.")
 
     def _environment(self, function: Any) -> LambdaProcess:
-        spec = spec_of(function, self._aws.cache_dir, self._runtime_dir)
+        spec = spec_of(function, self._runtime_dir)
         with self._lock:
             if self._stopped:
                 raise _refusal(503, "ServiceException", "The embedded AWS is stopping.")
@@ -254,18 +239,6 @@ class LambdaRuntime:
         self._aws.invocations.append(
             Invocation("function", spec.name, request_id, begun_at, seconds, answer.peak_rss_mib, error, cold)
         )
-
-
-def _check_archive(archive: bytes) -> None:
-    """Refuses what Lambda refuses: no zip, or too many bytes in it."""
-    try:
-        size = unpacked_bytes(archive) if archive else 0
-    except zipfile.BadZipFile:
-        message = "Could not unzip uploaded file. Please check your file, then try to upload again."
-        raise _refusal(400, "InvalidParameterValueException", message) from None
-    if size > MAX_UNPACKED_BYTES:
-        message = f"Unzipped size must be smaller than {MAX_UNPACKED_BYTES} bytes"
-        raise _refusal(400, "InvalidParameterValueException", message)
 
 
 def _check_event(event: bytes, limit: int) -> None:

@@ -62,6 +62,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         dynamodb,
         function_urls,
         iam,
+        lambda_code,
         lambda_runtime,
         queues,
         scheduler,
@@ -73,6 +74,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
     modules = (
         dispatch,
         iam,
+        lambda_code,
         lambda_runtime,
         function_urls,
         batch,
@@ -92,6 +94,7 @@ class EmbeddedAws:
     """An AWS account on this machine; a context manager, or `start()` and `stop()`.
 
     Attributes:
+        cache_dir: what may be kept between runs, and shared by several that run at once; None lays it into `data_dir`.
         invocations: every Lambda invocation and every attempt of a Batch job that has ended, in that order.
         faults: what is to go wrong, and when.
         parallel: how many environments of one function, and how many Batch jobs, run at the same time.
@@ -106,8 +109,16 @@ class EmbeddedAws:
     queues: Queues
     scheduler: Scheduler
 
-    def __init__(self, data_dir: Path, port: int = 0, account: str = "123456789012", region: str = "eu-west-1") -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        port: int = 0,
+        account: str = "123456789012",
+        region: str = "eu-west-1",
+        cache_dir: Path | None = None,
+    ) -> None:
         self.data_dir = data_dir.resolve()
+        self.cache_dir = (cache_dir or data_dir / "cache").resolve()
         self.account = account
         self.region = region
         self.invocations: list[Invocation] = []
@@ -139,11 +150,6 @@ class EmbeddedAws:
     def mailbox(self) -> Path:
         """The folder with one .eml file for each message that SES accepted."""
         return self.data_dir / "mail"
-
-    @property
-    def cache_dir(self) -> Path:
-        """What may be kept between runs: asset archives and unpacked functions, by content hash."""
-        return self.data_dir / "cache"
 
     @property
     def scratch_dir(self) -> Path:

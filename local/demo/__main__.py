@@ -13,11 +13,10 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
-from cdk.synth import synthesise
 from local.demo.check import check, user_lists
 from local.demo.data import write_tables
 from local.server import EmbeddedAws
-from local.stack import deploy_shortlist
+from local.stack import CACHE_DIR, deploy_shortlist, prepare
 from shortlist.aws.deployment import Deployment
 from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.progress import Progress
@@ -44,9 +43,12 @@ def main() -> int:
     console = Console()
     shutil.rmtree(OUT, ignore_errors=True)
     with console.status("Synthesising the stack (the first time installs what its functions need) …"):
-        synthesise("local")
+        prepare()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="shortlist-") as folder, EmbeddedAws(Path(folder)) as aws:
+    with (
+        tempfile.TemporaryDirectory(prefix="shortlist-") as folder,
+        EmbeddedAws(Path(folder), cache_dir=CACHE_DIR) as aws,
+    ):
         with console.status("Deploying it to the embedded AWS …"):
             deploy_shortlist(aws)
         deployment = Deployment.find(aws.client("cloudformation"))

@@ -1,5 +1,6 @@
 """An account comes in; the names of what is deployed in it go out, read from the outputs of the stack."""
 
+import os
 from typing import Any
 
 import boto3
@@ -19,8 +20,9 @@ class Account:
 
     def __init__(self, endpoint: str = "", region: str = "") -> None:
         key = "test" if endpoint else None
+        # The other SDKs and the CLIs read AWS_REGION; boto3 by itself knows AWS_DEFAULT_REGION alone.
         self._session = boto3.session.Session(
-            region_name=region or None, aws_access_key_id=key, aws_secret_access_key=key
+            region_name=region or os.environ.get("AWS_REGION"), aws_access_key_id=key, aws_secret_access_key=key
         )
         self._endpoint = endpoint or None
         self._clients: dict[str, Any] = {}

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from local.archives import pointer_to
 from tests.conformance.kit import archive, make_role
 
 
@@ -372,29 +371,6 @@ def test_what_is_no_zip_is_refused(aws, role):
         client.create_function(
             FunctionName="no-zip", Runtime="python3.13", Role=role, Handler="i.h", Code={"ZipFile": b"nothing"}
         )
-
-
-def test_more_than_250_mebibytes_of_files_are_refused_and_the_code_before_stays(aws, function, tmp_path):
-    (tmp_path / "index.py").write_text("def handler(event, context): return 'big'")
-    with (tmp_path / "sparse").open("wb") as file:
-        file.truncate(251 * 1024 * 1024)
-    small = function("def handler(event, context): return 'small'")
-    client = aws.client("lambda")
-
-    with pytest.raises(client.exceptions.InvalidParameterValueException, match="Unzipped size must be smaller"):
-        client.update_function_code(FunctionName=small.name, ZipFile=pointer_to(tmp_path))
-
-    assert small.result() == "small"
-
-
-def test_a_pointer_runs_the_files_of_its_folder_and_leaves_them_as_they_are(function, aws, tmp_path):
-    (tmp_path / "index.py").write_text("import part\ndef handler(event, context): return part.VALUE")
-    (tmp_path / "part.py").write_text("VALUE = 7")
-    pointed = function("def handler(event, context): return 0")
-    aws.client("lambda").update_function_code(FunctionName=pointed.name, ZipFile=pointer_to(tmp_path))
-
-    assert pointed.result() == 7
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["index.py", "part.py"]
 
 
 def test_metrics_in_the_log_are_metrics_of_cloudwatch(aws, function):

@@ -1,4 +1,4 @@
-"""The stack as AWS would get it, synthesised once: handlers are one small stand-in, campaigns are fixed."""
+"""The stack as AWS would get it, synthesised once: functions and layers are one small stand-in, campaigns are fixed."""
 
 import contextlib
 import json
@@ -49,7 +49,9 @@ def synthesise_stack(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., 
     def make(*, campaigns: tuple[Campaign, ...] = CAMPAIGNS, nag: bool = False, **context: Any) -> Path:
         outdir = tmp_path_factory.mktemp("assembly")
         code = lambda_.Code.from_asset(str(handlers))
-        app = build(context, outdir=str(outdir), campaigns=campaigns, code_of=lambda *_: code, nag=nag)
+        app = build(
+            context, outdir=str(outdir), campaigns=campaigns, code_of=lambda *_: code, layer_of=lambda *_: code, nag=nag
+        )
         try:
             app.synth()
         except RuntimeError as error:  # jsii's; the report is written and test_nag.py reads it

@@ -1,19 +1,25 @@
-"""What a function's code holds: the handler, the package, the locked dependencies, and nothing that is not read."""
+"""What the zips hold: a function its handler and the package, a layer the locked dependencies, and nothing not read."""
 
+import hashlib
 import json
 import re
 import subprocess
 import sys
+import zipfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from cdk import bundling, synth
-from cdk.bundling import dependencies_digest, function_code, function_digest, installed_dependencies, write_function
+from cdk.archives import Entry, write_archive
+from cdk.bundling import dependencies_digest, function_code, function_digest, layer_archive, write_function
 from cdk.functions import FUNCTIONS, FunctionSpec
 from cdk.settings import AWS, ROOT, Target, this_computer
-from cdk.sizes import LIMIT_BYTES
-from shortlist.contracts.stages import snake
+from cdk.sizes import LIMIT_BYTES, function_bytes, layer_bytes
+from local.code_cache import CodeCache
+from local.lambda_code import code_folder
+from local.stack import CACHE_DIR, prepare
 
 SPECS = pytest.mark.parametrize("spec", FUNCTIONS, ids=[spec.word for spec in FUNCTIONS])
 
@@ -21,25 +27,42 @@ SPECS = pytest.mark.parametrize("spec", FUNCTIONS, ids=[spec.word for spec in FU
 @pytest.fixture(scope="session")
 def local_assembly() -> Path:
     """The one that `make demo` deploys."""
-    return synth.synthesise("local")
+    return prepare()
 
 
-def assets_of(assembly: Path) -> dict[str, Path]:
-    """Name of a function -> the folder of its code."""
-    template = json.loads((assembly / "Shortlist.template.json").read_text())
-    functions = [r for r in template["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
-    keys = {f["Properties"]["FunctionName"]: f["Properties"]["Code"]["S3Key"] for f in functions}
-    return {name: assembly / f"asset.{key.removesuffix('.zip')}" for name, key in keys.items()}
+@pytest.fixture(scope="session")
+def import_path(local_assembly: Path) -> Iterator[Callable[[str], list[str]]]:
+    """Name of a function -> the folders that Lambda would unpack its code and its layers to."""
+    resources = json.loads((local_assembly / "Shortlist.template.json").read_text())["Resources"]
+    functions = {
+        r["Properties"]["FunctionName"]: r["Properties"]
+        for r in resources.values()
+        if r["Type"] == "AWS::Lambda::Function"
+    }
+    with CodeCache(code_folder(CACHE_DIR)) as cache:
+
+        def unpacked(code: dict[str, str]) -> Path:
+            archive = (local_assembly / f"asset.{code['S3Key']}").read_bytes()
+            return cache.unpacked(archive, hashlib.sha256(archive).hexdigest())
+
+        def of(name: str) -> list[str]:
+            layers = [resources[layer["Ref"]]["Properties"]["Content"] for layer in functions[name]["Layers"]]
+            return [str(unpacked(functions[name]["Code"])), *(str(unpacked(layer) / "python") for layer in layers)]
+
+        yield of
 
 
-def tree(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def content(archive: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(archive) as files:
+        return {name: files.read(name) for name in files.namelist()}
 
 
 @SPECS
-def test_a_function_imports_from_its_own_code_alone(spec: FunctionSpec, local_assembly: Path) -> None:
-    code = assets_of(local_assembly)[f"Shortlist-{spec.word}"]
-    program = f"import sys; sys.path.insert(0, {str(code)!r}); import handler; assert callable(handler.handler)"
+def test_a_function_imports_from_its_own_code_and_layer_alone(
+    spec: FunctionSpec, import_path: Callable[[str], list[str]]
+) -> None:
+    path = import_path(f"Shortlist-{spec.word}")
+    program = f"import sys; sys.path[:0] = {path}; import handler; assert callable(handler.handler)"
 
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", program], capture_output=True, text=True, check=False
@@ -50,14 +73,14 @@ def test_a_function_imports_from_its_own_code_alone(spec: FunctionSpec, local_as
 
 @SPECS
 def test_a_function_for_aws_is_within_lambdas_limit(spec: FunctionSpec) -> None:
-    dependencies = sum(path.stat().st_size for path in installed_dependencies(spec.group, AWS).rglob("*"))
-    own = sum(p.stat().st_size for f in (f"lambdas/{snake(spec.word)}", "shortlist") for p in (ROOT / f).rglob("*.*"))
+    own, layer = function_bytes(spec.word, AWS), layer_bytes(spec.group, AWS)
 
-    assert 0 < dependencies + own < LIMIT_BYTES
+    assert 0 < own < layer
+    assert own + layer < LIMIT_BYTES
 
 
 def test_code_for_aws_is_for_its_processor_and_python() -> None:
-    libraries = [path.name for path in installed_dependencies("search", AWS).rglob("*.so")]
+    libraries = [name for name in content(layer_archive("search", AWS)) if name.endswith(".so")]
 
     assert any(name.endswith("cpython-313-aarch64-linux-gnu.so") for name in libraries)
     assert not [name for name in libraries if "x86_64" in name]
@@ -67,7 +90,8 @@ def test_the_services_that_functions_call_are_described_and_the_others_are_not()
     sources = "".join(path.read_text() for path in (ROOT / "shortlist" / "aws").glob("*wiring.py"))
     called = set(re.findall(r'client\("(\w+)"', sources)) | {"sesv2"}
 
-    described = {path.name for path in (installed_dependencies("lambda", AWS) / "botocore" / "data").glob("*/")}
+    names = content(layer_archive("lambda", AWS))
+    described = {name.split("/")[3] for name in names if re.match(r"python/botocore/data/\w+/", name)}
 
     assert called <= described
     assert described == bundling.AWS_APIS
@@ -75,53 +99,81 @@ def test_the_services_that_functions_call_are_described_and_the_others_are_not()
 
 @pytest.mark.parametrize("group", ["lambda", "search", "mail", "report"])
 def test_what_is_not_read_is_left_out(group: str) -> None:
-    names = [path.name for path in installed_dependencies(group, AWS).rglob("*")]
+    names = list(content(layer_archive(group, AWS)))
 
-    assert not {"tests", "__pycache__", "RECORD", ".lock", "bin"} & set(names)
+    assert {name.split("/")[0] for name in names} == {"python"}
+    assert not {"tests", "__pycache__", "RECORD", ".lock", "bin"} & {part for name in names for part in name.split("/")}
     assert not [name for name in names if name.endswith((".pyi", ".pyc"))]
 
 
 def test_the_same_sources_give_the_same_code(tmp_path: Path) -> None:
-    folder = ROOT / "lambdas" / "evaluate"
     for place in ("one", "two"):
-        write_function(folder, "lambda", AWS, tmp_path / place)
+        bundling._package.cache_clear()
+        write_function("evaluate", AWS, tmp_path / place)
 
-    one, two = tree(tmp_path / "one"), tree(tmp_path / "two")
+    files = content(tmp_path / "one")
 
-    assert one == two
-    assert one["handler.py"] == (folder / "handler.py").read_bytes()
-    assert "shortlist/errors.py" in one
+    assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
+    assert files["handler.py"] == (ROOT / "lambdas" / "evaluate" / "handler.py").read_bytes()
+    assert {name.split("/")[0] for name in files} == {"handler.py", "shortlist"}
 
 
-def test_the_hash_of_the_code_follows_what_it_is_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_archive_keeps_what_may_be_executed(tmp_path: Path) -> None:
+    write_archive(tmp_path / "zip", [Entry("plain", b""), Entry("program", b"", executable=True)])
+
+    with zipfile.ZipFile(tmp_path / "zip") as files:
+        modes = [oct(entry.external_attr >> 16 & 0o777) for entry in files.infolist()]
+
+    assert modes == ["0o644", "0o755"]
+
+
+def test_code_for_this_computer_has_its_byte_code(
+    local_assembly: Path, import_path: Callable[[str], list[str]]
+) -> None:
+    tag = sys.implementation.cache_tag
+
+    code, layer = map(Path, import_path("Shortlist-Evaluate"))
+
+    assert (code / "__pycache__" / f"handler.{tag}.pyc").is_file()
+    assert (code / "shortlist" / "__pycache__" / f"errors.{tag}.pyc").is_file()
+    assert (layer / "msgspec" / "__pycache__" / f"__init__.{tag}.pyc").is_file()
+
+
+def test_the_hashes_follow_what_the_zips_are_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in {
         "lambdas/rank/handler.py": "one",
         "lambdas/publish/handler.py": "one",
         "shortlist/errors.py": "two",
         "requirements/search.txt": "three",
-        "requirements/lambda.txt": "three",
+        "requirements/lambda.txt": "four",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(bundling, "ROOT", tmp_path)
     newer = Target("aws", "arm64", "3.14", AWS.platform)
-    before = function_digest("rank", "search", AWS)
+    function, layer = function_digest("rank", AWS), dependencies_digest("search", AWS)
 
-    other_targets = {function_digest("rank", "search", newer), function_digest("rank", "search", this_computer())}
-    other_folder = function_digest("publish", "search", AWS)
-    (tmp_path / "requirements/lambda.txt").write_text("four")
-    untouched = function_digest("rank", "search", AWS)
+    others = {
+        *(function_digest("rank", target) for target in (newer, this_computer())),
+        *(dependencies_digest("search", target) for target in (newer, this_computer())),
+        function_digest("publish", AWS),
+        dependencies_digest("lambda", AWS),
+    }
     (tmp_path / "shortlist/errors.py").write_text("five")
-    changed = function_digest("rank", "search", AWS)
+    after_code = (function_digest("rank", AWS), dependencies_digest("search", AWS))
+    (tmp_path / "requirements/search.txt").write_text("six")
+    after_lock = (function_digest("rank", AWS), dependencies_digest("search", AWS))
 
-    assert len({before, *other_targets, other_folder, changed}) == 5
-    assert untouched == before
-    assert dependencies_digest("search", AWS) != dependencies_digest("search", newer)
+    assert len({function, layer, *others}) == 8
+    assert after_code[0] != function
+    assert after_code[1] == layer
+    assert after_lock[0] == after_code[0]
+    assert after_lock[1] != layer
 
 
 def test_a_function_without_a_folder_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"lambdas/forecast/handler\.py is missing"):
-        function_code("forecast", "lambda", AWS)
+        function_code("forecast", AWS)
 
 
 def test_a_lock_that_cannot_be_installed_says_why(tmp_path: Path) -> None:
@@ -139,7 +191,8 @@ def small_app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "import pathlib, sys\n"
         "out = pathlib.Path(sys.argv[sys.argv.index('--output') + 1]); out.mkdir(parents=True, exist_ok=True)\n"
         "if 'target=moon' in sys.argv: sys.exit('app.py: no such target')\n"
-        "with (out / 'manifest.json').open('a') as file: file.write('run ')\n"
+        "runs = pathlib.Path('runs'); runs.write_text((runs.read_text() if runs.exists() else '') + 'run ')\n"
+        "(out / 'manifest.json').write_text(runs.read_text())\n"
     )
     (tmp_path / "campaigns").mkdir()
     monkeypatch.setattr(synth, "ROOT", tmp_path)
@@ -153,7 +206,16 @@ def test_an_assembly_is_kept_while_its_sources_stand(small_app: Path) -> None:
     changed = (synth.synthesise("local") / "manifest.json").read_text()
     other = (synth.synthesise("aws") / "manifest.json").read_text()
 
-    assert (once, twice, changed, other) == ("run ", "run ", "run run ", "run ")
+    assert (once, twice, changed, other) == ("run ", "run ", "run run ", "run run run ")
+
+
+def test_an_assembly_holds_nothing_of_the_one_before(small_app: Path) -> None:
+    (synth.synthesise("local") / "asset.old.zip").touch()
+    (small_app / "campaigns" / "weekly.yaml").write_text("x: 2")
+
+    assembly = synth.synthesise("local")
+
+    assert sorted(path.name for path in assembly.iterdir()) == [".sources", "manifest.json"]
 
 
 def test_an_app_that_cannot_be_synthesised_says_why_and_leaves_no_assembly(small_app: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from cdk.functions import FUNCTIONS
 from shortlist.contracts.deployment import HELD_BACK_METRIC, METRIC_NAMESPACE, OUTPUTS
 from shortlist.contracts.records import DELIVERIES_KEY, RECOMMENDATIONS_KEY, RUNS_KEY, SUPPRESSIONS_KEY
 from shortlist.contracts.stages import LAMBDA_STAGES
@@ -179,6 +180,26 @@ def test_every_function_has_its_log_group_its_role_and_a_trace(of_type: OfType) 
         assert function["Architectures"] == ["arm64"]
         assert function["Runtime"] == "python3.13"
         assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_every_function_has_the_layer_of_its_dependencies(of_type: OfType) -> None:
+    functions = by_property(of_type("AWS::Lambda::Function"), "FunctionName")
+    layers = of_type("AWS::Lambda::LayerVersion")
+
+    named = {
+        name: [layers[layer["Ref"]]["Properties"]["LayerName"] for layer in function["Layers"]]
+        for name, function in functions.items()
+    }
+    assert named == {f"Shortlist-{spec.word}": [f"Shortlist-{spec.group}"] for spec in FUNCTIONS}
+    assert len(layers) == len({spec.group for spec in FUNCTIONS})
+
+
+def test_a_layer_says_what_it_is_for_and_goes_when_it_is_replaced(of_type: OfType) -> None:
+    layers = list(of_type("AWS::Lambda::LayerVersion").values())
+
+    assert {json.dumps(layer["Properties"]["CompatibleRuntimes"]) for layer in layers} == {'["python3.13"]'}
+    assert {json.dumps(layer["Properties"]["CompatibleArchitectures"]) for layer in layers} == {'["arm64"]'}
+    assert {layer["DeletionPolicy"] for layer in layers} == {"Delete"}
 
 
 def test_only_the_unsubscribe_page_is_open_to_everybody(of_type: OfType) -> None:

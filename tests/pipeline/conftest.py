@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 
 from local.server import EmbeddedAws
-from local.stack import deploy_shortlist
+from local.stack import CACHE_DIR, deploy_shortlist
 from tests.pipeline.weekly_run import WeeklyRun
 
 
 @pytest.fixture(scope="session")
 def weekly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklyRun]:
-    with EmbeddedAws(tmp_path_factory.mktemp("aws")) as aws:
+    with EmbeddedAws(tmp_path_factory.mktemp("aws"), cache_dir=CACHE_DIR) as aws:
         deploy_shortlist(aws)
         yield WeeklyRun(aws)
 

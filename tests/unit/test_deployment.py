@@ -54,6 +54,15 @@ def test_a_stack_of_an_older_version_is_said(cloudformation):
         Deployment.find(cloudformation)
 
 
+def test_the_region_is_that_of_the_cli_and_the_other_sdks(monkeypatch):
+    monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
+    monkeypatch.setenv("AWS_REGION", "eu-central-2")
+
+    region = Account().client("cloudformation").meta.region_name
+
+    assert region == "eu-central-2"
+
+
 def test_without_a_region_it_is_said_how_to_set_one(monkeypatch):
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION", "AWS_PROFILE"):
         monkeypatch.delenv(name, raising=False)

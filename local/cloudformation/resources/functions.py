@@ -9,6 +9,8 @@ from typing import Any
 
 from local.cloudformation.resources.kind import Context, Kind, Made, Properties, document, only, without
 
+_FUNCTION_DEFAULTS: Properties = {"Environment": {"Variables": {}}, "Layers": []}
+
 
 def _code(properties: Properties) -> dict[str, Any]:
     """The code's place; source that stands in the template becomes the module `index`."""
@@ -33,10 +35,8 @@ def _update_function(context: Context, made: Made, before: Properties, now: Prop
     client, name = context.client("lambda"), made.physical_id
     if now["Code"] != before["Code"] or now.get("Architectures") != before.get("Architectures"):
         client.update_function_code(FunctionName=name, **_code(now))
-    emptied: Properties = (
-        {"Environment": {"Variables": {}}} if "Environment" in before and "Environment" not in now else {}
-    )
-    rest = {**without(now, "Code", "FunctionName"), **emptied}
+    emptied = {name: empty for name, empty in _FUNCTION_DEFAULTS.items() if name in before}
+    rest = {**emptied, **without(now, "Code", "FunctionName")}
     context.call("lambda", "UpdateFunctionConfiguration", rest, FunctionName=name)
     _reserve(context, name, now)
 
@@ -49,6 +49,17 @@ def _reserve(context: Context, name: str, properties: Properties) -> None:
 
 def _delete_function(context: Context, made: Made, _: Properties) -> None:
     context.client("lambda").delete_function(FunctionName=made.physical_id)
+
+
+def _create_layer(context: Context, properties: Properties) -> Made:
+    name = properties.get("LayerName") or context.name(140)
+    made = context.call("lambda", "PublishLayerVersion", without(properties, "LayerName"), LayerName=name)
+    return Made(made["LayerVersionArn"], {"LayerVersionArn": made["LayerVersionArn"]})
+
+
+def _delete_layer(context: Context, made: Made, _: Properties) -> None:
+    name, version = made.physical_id.split(":")[-2:]
+    context.client("lambda").delete_layer_version(LayerName=name, VersionNumber=int(version))
 
 
 def _create_permission(context: Context, properties: Properties) -> Made:
@@ -202,6 +213,7 @@ KINDS = {
     "AWS::Lambda::Function": Kind(
         _create_function, _update_function, _delete_function, frozenset({"FunctionName", "PackageType"})
     ),
+    "AWS::Lambda::LayerVersion": Kind(_create_layer, None, _delete_layer),
     "AWS::Lambda::Permission": Kind(_create_permission, None, _delete_permission),
     "AWS::Lambda::Url": Kind(_create_url, _update_url, _delete_url, frozenset({"TargetFunctionArn"})),
     "AWS::Lambda::EventInvokeConfig": Kind(
