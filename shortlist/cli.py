@@ -191,6 +191,36 @@ def local(port: int, stop: bool, status: bool) -> int:
     return 0
 
 
+@cli.command()
+@click.option("--interactions", type=EXISTING, required=True, help="Purchases, as for `run`.")
+@click.option("--items", type=EXISTING, help="The catalogue.")
+@click.option("--users", type=EXISTING, help="The customers.")
+@click.option("--campaign", type=EXISTING, required=True, help="The campaign file; its `model` is rewritten.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True)
+@click.option("--trials", type=click.IntRange(min=1), help="At most so many; with minutes enough, the result repeats.")
+@click.option("--as-of", default="", help="The moment taken as now, ISO 8601. For purchases of long ago.")
+@out_option
+def tune(
+    interactions: Path,
+    items: Path | None,
+    users: Path | None,
+    campaign: Path,
+    minutes: float,
+    trials: int | None,
+    as_of: str,
+    out: Path,
+) -> None:
+    """Find better settings of the model on the newest purchases outside the held-out part.
+
+    Cut off, it goes on from the journal in the folder for results.
+    """
+    from shortlist.commands.tune import tune_campaign  # what it imports takes seconds, and is not always installed
+
+    tables = {"interactions": interactions, "items": items, "users": users}
+    moment = datetime.fromisoformat(_moment(as_of)) if as_of else datetime.now(UTC)
+    tune_campaign(campaign, tables, minutes=minutes, n_trials=trials, as_of=moment, out=out, console=Console())
+
+
 cli.add_command(preview_command)
 cli.add_command(send_test_command)
 cli.add_command(erase_command)

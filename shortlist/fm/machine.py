@@ -42,8 +42,8 @@ class FactorizationMachine:
     """Factorization machine (Rendle 2010) over users, items, their features and, if there is any, context.
 
     `ranking` takes every pair without an interaction for a weak negative, none by sampling (shortlist/fm/als.py).
-    Its `softmax` loss (shortlist/fm/softmax.py) gets better lists out of few factors, takes about twenty times as long,
-    and knows neither features nor folding in.
+    Its `softmax` loss (shortlist/fm/softmax.py) asks for the order of a list alone, takes many times as long, and knows
+    neither features nor folding in; docs/fm.md says what it gains and what it loses.
     `regression` and `classification` learn numbers and classes of single examples (shortlist/fm/bayes.py).
     The same data, settings and seed give the same bytes whatever the number of threads.
 

@@ -40,6 +40,7 @@ def test_the_embedded_aws_runs_this_interpreter_on_this_processor() -> None:
         ({"train_vcpus": "3"}, "no task of 3.0 vCPU"),
         ({"train_vcpus": "8", "train_memory_gib": "8"}, "8.0 vCPU with 8 GiB"),
         ({"monthly_budget_usd": "-"}, "monthly_budget_usd=-"),
+        ({"track": "perhaps"}, "track=perhaps"),
     ],
 )
 def test_a_value_that_cannot_be_used_is_named(context: dict[str, str], says: str) -> None:
@@ -81,6 +82,7 @@ def test_context_and_campaigns_reach_the_template(synthesise_stack: Callable[...
         image="123456789012.dkr.ecr.eu-central-1.amazonaws.com/jobs:7",
         alert_email="team@shop.example",
         sender_domain="shop.example",
+        track="no",
         train_vcpus="8",
         train_memory_gib="32",
     )
@@ -95,6 +97,8 @@ def test_context_and_campaigns_reach_the_template(synthesise_stack: Callable[...
     assert "repository/jobs" in text
     assert "/shop/*" in text
     assert [p["EmailIdentity"] for t, p in resources if t == "AWS::SES::EmailIdentity"] == ["shop.example"]
+    [told] = [p["EventDestination"] for t, p in resources if t == "AWS::SES::ConfigurationSetEventDestination"]
+    assert {"open", "click"}.isdisjoint(told["MatchingEventTypes"])
     assert ("team@shop.example", "email") in {
         (p["Endpoint"], p["Protocol"])
         for t, p in resources

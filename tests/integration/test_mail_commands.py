@@ -1,20 +1,26 @@
 """`shortlist campaign`, `send-test` and `erase` against an account, with the messages in its mailbox."""
 
+import csv
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from local.server import EmbeddedAws
 from shortlist.aws.deployment import Deployment
 from shortlist.aws.ledger import DynamoLedger
+from shortlist.aws.responses import DynamoResponses
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.aws.s3 import S3ObjectStore
 from shortlist.aws.suppressions import DynamoSuppressions
 from shortlist.cli import main
 from shortlist.contracts.deployment import STACK_NAME
-from shortlist.contracts.records import MailingOrder, RunRecord, Standing
+from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.records import MailingOrder, Response, RunRecord, Standing
 from shortlist.mail.address import address_hash
 from tests.integration.test_command_line import template
 from tests.mailing import MAIL, RUN, Mailing, recipient
@@ -92,6 +98,38 @@ def test_colleagues_get_the_message_as_a_test(account: Account, capsys: pytest.C
     assert "Sent to bo@shop.example.com." in capsys.readouterr().out
     assert entry["destination"] == ["bo@shop.example.com"]
     assert entry["tags"] == {"campaign": "weekly-picks", "test": "yes"}
+
+
+def test_a_mailing_is_reported_and_every_recipient_stands_in_the_csv(
+    account: Account, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    counts = {"users": 5, "items": 9, "interactions": 20, "rejected": 0, "mailable": 4}
+    prepared = Manifest(stage="Prepare", inputs="", outputs={}, summary=counts, seconds=1, peak_rss_mib=1)
+    account.store.write(RunKeys("r1").manifest("Prepare"), msgspec.json.encode(prepared))
+    responses = DynamoResponses(account.aws.client("dynamodb"), account.deployment.responses_table)
+    for user_id, kind, item_id in (("user-00000", "clicked", "item-2"), ("user-00002", "unsubscribed", "")):
+        responses.note(
+            Response(
+                user_id=user_id,
+                item_id=item_id,
+                kind=kind,
+                campaign="weekly-picks",
+                run_id="r1",
+                times=("2026-01-05T09:00:00.000+00:00",),
+            )
+        )
+
+    code = main(["campaign", "report", "weekly-picks", "--csv", str(tmp_path / "recipients.csv")])
+
+    told = dict(re.findall(r"^ *([a-z ]+?) {2,}(\d+)", capsys.readouterr().out, re.MULTILINE))
+    written = (tmp_path / "recipients.csv").read_text()
+    rows = {row["user_id"]: row for row in csv.DictReader(written.splitlines())}
+    assert code == 0
+    assert (told["eligible"], told["sent"], told["not reached yet"]) == ("4", "3", "1")
+    assert (told["clicked"], told["unsubscribed"]) == ("1", "1")
+    assert {user_id: row["outcome"] for user_id, row in rows.items()} == {f"user-0000{n}": "sent" for n in range(3)}
+    assert (rows["user-00000"]["clicked_items"], rows["user-00001"]["clicked_items"]) == ("item-2", "")
+    assert "@" not in written
 
 
 def test_a_customer_is_erased_once_it_was_confirmed(account: Account, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,15 @@ def test_held_out_and_kept_pairs_are_the_training_pairs():
     kept, out = ranking.hold_out(train, 0.1)
 
     assert np.array_equal((kept + out).toarray(), train.toarray())
-    assert 0.05 < out.nnz / train.nnz < 0.15
+    bought = np.diff(train.indptr)
+    assert np.array_equal(np.diff(out.indptr), np.maximum(np.round(0.1 * bought), 1))
+
+
+def test_who_bought_one_thing_keeps_it():
+    kept, out = ranking.hold_out(csr_array(np.array([[0, 1, 0], [1, 0, 1]], np.float32)), 0.1)
+
+    assert np.diff(kept.indptr).tolist() == [1, 1]
+    assert np.diff(out.indptr).tolist() == [0, 1]
 
 
 def test_contenders_train_in_turns_and_the_figures_are_written(tmp_path, capsys):
