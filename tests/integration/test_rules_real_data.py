@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +17,7 @@ import yaml
 from local.demo.data import write_tables
 from shortlist.candidates import with_popularity
 from shortlist.contracts.arrays import Catalogue, StringTable, UserShard, npy_array
+from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import ListedItem, UserLists
 from shortlist.contracts.payloads import Run, ShardRequest, StageRequest
@@ -42,6 +44,12 @@ KEYS = RunKeys(RUN.run_id)
 X = 20
 KINDS = ["everything", "new_for_you", "buy_again"]
 
+BANANAS, NEW_ITEM = 1082185, 99_999_999
+"""What most households buy, and a product with the same features that nobody has bought."""
+KNOWN_BY_FEATURES, STRANGER = 10_000, 10_001
+"""Two households without purchases, one with features."""
+HOUSEHOLD = {"age": "45-54", "income": "50-74K", "home_ownership": "Homeowner", "household_size": "2"}
+
 Lists = Mapping[str, Mapping[str, Sequence[ListedItem]]]
 """user -> kind -> places."""
 
@@ -57,6 +65,10 @@ class Groceries:
                 rows = rows.filter(pc.equal(pc.bit_wise_and(rows["household_id"].cast("int64"), 15), 0))
             if table == "items":
                 rows = rows.append_column("margin", pc.multiply(rows["price"], 0.25))
+                bananas = next(row for row in rows.to_pylist() if row["product_id"] == BANANAS)
+                rows = added(rows, bananas | {"product_id": NEW_ITEM})
+            if table == "users":
+                rows = added(rows, {"household_id": KNOWN_BY_FEATURES} | HOUSEHOLD, {"household_id": STRANGER})
             pq.write_table(rows, folder / "part.parquet")
             self.store.write(f"input/{table}/a.parquet", (folder / "part.parquet").read_bytes())
         self.store.write("input/blocks/a.csv", b"user_id,category,brand\n1008,GROCERY,\n1024,,National\n")
@@ -111,6 +123,8 @@ class Groceries:
         self.runs.put(
             RunRecord(campaign=RUN.campaign, run_id=run_id, status="completed", started_at=began, as_of=began)
         )
+        pinned = PinnedRun(campaign=RUN.campaign, as_of=began, started_at=began)
+        self.store.write(RunKeys(run_id).run, msgspec.json.encode(pinned))
         lines = [{"user_id": user, "outcome": "sent", "items": items} for user, items in shown.items()]
         self.store.write(RunKeys(run_id).outcomes("00000-000"), msgspec.json.Encoder().encode_lines(lines))
 
@@ -130,6 +144,11 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Groceries:
 @pytest.fixture(scope="module")
 def plain(shop: Groceries) -> Lists:
     return shop.lists({})
+
+
+def added(rows: pa.Table, *more: Mapping[str, object]) -> pa.Table:
+    """The table with further rows; null where they do not say."""
+    return pa.concat_tables([rows, pa.Table.from_pylist([dict(row) for row in more], schema=rows.schema)])
 
 
 def places(lists: Lists, *kinds: str) -> list[ListedItem]:
@@ -283,6 +302,36 @@ def test_the_campaign_of_deals_lists_open_coupons_only(shop: Groceries) -> None:
     for place in places(lists):
         assert any(begin <= AS_OF and until > AS_OF + DAY for begin, until in coupons[place.item_id])
     assert max(Counter(p.category for p in lists[shop.users[0]]["everything"]).values()) <= 4
+
+
+def test_a_household_without_purchases_is_ranked_by_its_features(shop: Groceries, plain: Lists) -> None:
+    lists, strangers = plain[str(KNOWN_BY_FEATURES)], plain[str(STRANGER)]
+
+    for kind in ("everything", "new_for_you"):
+        assert not any(place.filled for place in lists[kind])
+        assert [place.item_id for place in lists[kind]] != [place.item_id for place in strangers[kind]]
+        row = shop.users.index(str(KNOWN_BY_FEATURES))
+        scores = shop.items.astype(float) @ shop.shard.latent[row].astype(float)
+        assert lists[kind][0].item_id == shop.item_ids[int(scores.argmax())]
+
+
+def test_a_household_of_which_nothing_is_known_gets_what_is_popular_and_is_marked(plain: Lists) -> None:
+    lists = plain[str(STRANGER)]
+
+    for kind in ("everything", "new_for_you"):
+        assert all(place.filled and place.reason.kind == "popular" for place in lists[kind])
+    assert lists["everything"][0].item_id == str(BANANAS)
+    assert not lists["buy_again"]
+
+
+def test_a_product_that_nobody_has_bought_is_placed_by_its_features(shop: Groceries) -> None:
+    unit = shop.items[:, :-1] / np.maximum(np.linalg.norm(shop.items[:, :-1], axis=1, keepdims=True), 1e-12)
+    alike = unit @ unit[shop.row_of[str(NEW_ITEM)]]
+
+    lists = shop.lists({"rules": {"promoted": {"share": 0.1, "items": [str(NEW_ITEM)]}}})
+
+    assert (alike > alike[shop.row_of[str(BANANAS)]]).mean() < 0.02  # of 26,000 products few are more like it
+    assert all(str(NEW_ITEM) in {place.item_id for place in of_user["new_for_you"]} for of_user in lists.values())
 
 
 def similarities(shop: Groceries, lists: Lists) -> list[float]:

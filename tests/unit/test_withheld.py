@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from shortlist.contracts.arrays import Catalogue, StringTable, Withheld
+from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.payloads import Run, StageRequest
 from shortlist.contracts.records import Response, RunRecord
@@ -69,6 +70,8 @@ class Shop:
         self.runs.put(
             RunRecord(campaign="test", run_id=run_id, status="completed", started_at=started_at, as_of=started_at)
         )
+        pinned = PinnedRun(campaign="test", as_of=started_at, started_at=started_at)
+        self.store.write(RunKeys(run_id).run, msgspec.json.encode(pinned))
         lines = [{"user_id": user, "outcome": "sent", "items": items} for user, items in shown.items()]
         lines.append({"user_id": "cleo", "outcome": "suppressed", "detail": "bounced"})
         self.store.write(RunKeys(run_id).outcomes("00000-000"), msgspec.json.Encoder().encode_lines(lines))
