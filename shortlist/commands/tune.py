@@ -108,6 +108,7 @@ def with_settings(raw: bytes, settings: Mapping[str, bool | float | int | str | 
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = _WIDE
+    yaml.representer.add_representer(type(None), lambda to, _: to.represent_scalar("tag:yaml.org,2002:null", "null"))
     document = yaml.load(raw)
     if document.get("model") is None:
         document["model"] = {}

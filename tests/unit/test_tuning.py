@@ -124,7 +124,7 @@ def test_settings_are_written_and_comments_stay() -> None:
     written = with_settings(CAMPAIGN, {"regularization": 0.5, "half_life_days": None, "epochs": 7})
 
     expected = CAMPAIGN.replace(b"regularization: 2000", b"regularization: 0.5")
-    assert written == expected + b"  half_life_days:\n  epochs: 7\n"
+    assert written == expected + b"  half_life_days: null\n  epochs: 7\n"
     assert campaign_from_yaml(written, "shop.yaml", "shop").model == Model(
         n_factors=8, regularization=0.5, half_life_days=None, epochs=7
     )
