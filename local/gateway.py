@@ -62,7 +62,8 @@ class Gateway:
         head: list[tuple[str, list[tuple[str, str]]]] = []
         body = list(self._application(request)(request.environ, lambda *given: head.append(given[:2])))
         status, headers = head[-1]
-        if status.startswith("404") and ("Content-Type", "text/html; charset=utf-8") in headers:
+        unknown = status.startswith("404") and ("Content-Type", "text/html; charset=utf-8") in headers
+        if unknown and request.environ["REQUEST_METHOD"] != "HEAD":  # S3's HEAD of what is not there looks the same
             raise NotImplementedError(f"{request.service}: {request.operation or request.environ['RAW_URI']}")
         start_response(status, headers)
         return body

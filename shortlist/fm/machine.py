@@ -42,8 +42,8 @@ class FactorizationMachine:
     """Factorization machine (Rendle 2010) over users, items, their features and, if there is any, context.
 
     `ranking` takes every pair without an interaction for a weak negative, none by sampling (shortlist/fm/als.py).
-    Its `softmax` loss (shortlist/fm/softmax.py) gets better lists out of few factors, takes about twenty times as long,
-    and knows neither features nor folding in.
+    Its `softmax` loss (shortlist/fm/softmax.py) asks for the order of a list alone, takes many times as long, and knows
+    neither features nor folding in; docs/fm.md says what it gains and what it loses.
     `regression` and `classification` learn numbers and classes of single examples (shortlist/fm/bayes.py).
     The same data, settings and seed give the same bytes whatever the number of threads.
 
@@ -72,7 +72,6 @@ class FactorizationMachine:
         steps: int = 3,
         loss: Loss = "squared",
         temperature: float = 0.1,
-        user_exponent: float = 0.5,
         learning_rate: float = 0.01,
         negatives: int | None = None,
         patience: int | None = None,
@@ -99,8 +98,6 @@ class FactorizationMachine:
             steps: conjugate gradient steps a row and epoch. `ranking` alone.
             loss: of `ranking`: `squared`, or `softmax` after five epochs of it.
             temperature: of the softmax, by which cosines are divided.
-            user_exponent: of the softmax: a user with n purchases weighs n^(1 − user_exponent). 0 is an even weight for
-                all purchases, 1 for all users, as Recall and NDCG count them.
             learning_rate: of the softmax, at its highest.
             negatives: items drawn for each batch of users, beside those they bought, to stand for all in the softmax;
                 None takes all.
@@ -132,7 +129,6 @@ class FactorizationMachine:
         self.steps = steps
         self.loss: Loss = loss
         self.temperature = temperature
-        self.user_exponent = user_exponent
         self.learning_rate = learning_rate
         self.negatives = negatives
         self.patience = patience
@@ -257,7 +253,7 @@ class FactorizationMachine:
         model, self.n_epochs = fit_softmax(
             data.for_users,
             settings,
-            SoftmaxSettings(self.temperature, self.user_exponent, self.learning_rate, self.negatives),
+            SoftmaxSettings(self.temperature, self.learning_rate, self.negatives),
             course,
             about=self._what_matters(),
             seed=self.seed,

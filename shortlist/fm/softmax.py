@@ -1,4 +1,4 @@
-"""Purchases in, unit vectors of users and items out: a softmax over all items, for good lists from few factors.
+"""Purchases in, unit vectors of users and items out: a softmax over all items.
 
     L = −Σ_observed c_ui log p(i | u)        p(i | u) = exp(cos(a_u, q_i) / T) / Σ_j exp(cos(a_u, q_j) / T)
     a_u = Σ_i c_ui p_i
@@ -42,7 +42,6 @@ class SoftmaxSettings:
     """See FactorizationMachine."""
 
     temperature: float
-    user_exponent: float
     learning_rate: float
     negatives: int | None
 

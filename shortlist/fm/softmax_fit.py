@@ -36,9 +36,7 @@ def fit_softmax(
         counts = np.diff(pairs.indptr) + settings.unobserved_weight * pairs.shape[1]
         strength = settings.regularization * float((counts**settings.regularization_exponent).mean())
         start = starting_vectors(items, settings.unobserved_weight, strength)
-        problem = SoftmaxProblem(
-            weighted_users(pairs, softmax.user_exponent), start, softmax, course.epochs, seed, crew
-        )
+        problem = SoftmaxProblem(pairs, start, softmax, course.epochs, seed, crew)
         while course.goes_on(problem.epochs_done):
             started = time.perf_counter()
             loss = problem.epoch()
@@ -47,13 +45,6 @@ def fit_softmax(
             if course.on_epoch:
                 course.on_epoch(EpochReport(problem.epochs_done, loss, seconds, metric))
         return _model(problem, about), problem.epochs_done
-
-
-def weighted_users(pairs: csr_array, exponent: float) -> csr_array:
-    """The same pairs, a user's divided by the power of their sum: the user is as before, and weighs otherwise in L."""
-    sums = np.maximum(pairs.sum(axis=1), np.finfo(np.float32).tiny)
-    weights = np.repeat(sums ** np.float32(-exponent), np.diff(pairs.indptr))
-    return csr_array((pairs.data * weights, pairs.indices, pairs.indptr), shape=pairs.shape)
 
 
 def _least_squares(pairs: csr_array, settings: RankingSettings, seed: int, crew: Threads) -> Float32Array:

@@ -5,8 +5,6 @@ from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array
 from shortlist.fm.model import Side
-from shortlist.fm.sparse import SparseRows
-from shortlist.latent import feature_totals
 
 
 def split(totals: Float32Array, offset: Float32Array, weights: Float32Array, features: csr_array | None) -> Side:
@@ -22,9 +20,12 @@ def split(totals: Float32Array, offset: Float32Array, weights: Float32Array, fea
     if features is None or features.shape[1] == 0:
         empty = Side.zeros(0, 0, k)
         return Side(np.ascontiguousarray(totals), offset.copy(), empty.feature_factors, empty.feature_weights)
+    factors = np.ascontiguousarray(weights[:, :k])
     linear = weights[:, k].copy() if weights.shape[1] > k else np.zeros(len(weights), np.float32)
-    known = Side(totals[:0], offset[:0], np.ascontiguousarray(weights[:, :k]), linear)
-    from_features, from_linear = feature_totals(known, SparseRows.of(features))
+    from_features: Float32Array = features @ factors
+    squared = csr_array((features.data**2, features.indices, features.indptr), shape=features.shape)
+    alone = squared @ np.einsum("fk,fk->f", factors, factors)
     own = totals - from_features
-    crossed = np.einsum("rk,rk->r", own, from_features)
-    return Side(own, offset - from_linear - crossed, known.feature_factors, known.feature_weights)
+    # what features do to each other and to the id: (f·f − alone) / 2 + own·f
+    crossed = np.einsum("rk,rk->r", own + np.float32(0.5) * from_features, from_features) - np.float32(0.5) * alone
+    return Side(own, offset - features @ linear - crossed, factors, linear)

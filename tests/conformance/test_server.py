@@ -38,6 +38,16 @@ def test_the_size_of_an_object_is_told_without_its_content(aws):
     assert s3.head_object(Bucket="sizes", Key="k")["ContentLength"] == 1234
 
 
+def test_the_head_of_an_object_that_is_not_there_is_not_found(aws):
+    s3 = aws.client("s3")
+    s3.create_bucket(Bucket="headless", CreateBucketConfiguration={"LocationConstraint": aws.region})
+
+    with pytest.raises(s3.exceptions.ClientError) as caught:
+        s3.head_object(Bucket="headless", Key="nothing")
+
+    assert caught.value.response["Error"]["Code"] == "404"
+
+
 def test_what_moto_does_not_implement_is_refused_once_and_plainly(aws):
     client = aws.client("sesv2")
 

@@ -10,7 +10,6 @@ from shortlist.errors import DatasetError
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.softmax import batch_gradient
-from shortlist.fm.softmax_fit import weighted_users
 from shortlist.fm.threads import threads
 from shortlist.latent import item_latent, user_latent
 
@@ -115,16 +114,6 @@ def test_the_number_of_threads_changes_no_byte_and_the_seed_does(negatives):
 
     assert digest(one) == digest(two)
     assert digest(one) != digest(other)
-
-
-@pytest.mark.parametrize(("exponent", "total"), [(0.0, [3.0, 1.0]), (0.5, [3**0.5, 1.0]), (1.0, [1.0, 1.0])])
-def test_a_user_with_n_purchases_weighs_a_power_of_n(exponent, total):
-    pairs = csr_array(np.array([[1, 0, 2], [0, 1, 0]], np.float32))
-
-    weighted = weighted_users(pairs, exponent)
-
-    np.testing.assert_allclose(weighted.sum(axis=1), total, rtol=1e-6)
-    np.testing.assert_allclose(weighted.toarray()[0, 2], 2 * weighted.toarray()[0, 0])
 
 
 def test_users_without_purchases_and_items_without_buyers_are_defined():
