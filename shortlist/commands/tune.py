@@ -54,7 +54,7 @@ def tune_campaign(
     validation = Validation.of(dataset, campaign.evaluation, campaign.x, campaign.model.seed)
     console.print(
         f"{len(validation.known):,} interactions to learn from. Settings are chosen by recall@{campaign.x} of what was "
-        f"new to {len(validation.users):,} users in the {validation.split}; what a run holds out has no part in it.",
+        f"new to {len(validation.users):,} users. Split of what a run does not hold out: {validation.split}.",
         highlight=False,
         soft_wrap=True,
     )

@@ -5,8 +5,9 @@ from typing import Final
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
-from shortlist.tuning.search import Setting, Trial, Tuned
+from shortlist.tuning.search import CHOICES, Setting, Trial, Tuned
 
 _COLUMNS: Final = 4
 _ENDED, _COMPLETE, _BEST = "#b0b7c3", "#2f6db5", "#d1495b"
@@ -26,12 +27,13 @@ def tuning_plot(tuned: Tuned, x: int) -> Figure:
         panel.set_visible(False)
     for panel in panels[::_COLUMNS]:
         panel.set_ylabel(f"recall@{x}")
-    figure.suptitle(f"{len(tuned.trials)} trials, chosen on the {tuned.split}; share of the differences explained")
+    explained = "; share of the differences explained" if tuned.importance else ""
+    figure.suptitle(f"{len(tuned.trials)} trials, chosen on: {tuned.split}{explained}")
     return figure
 
 
 def _panel(panel: Axes, name: str, tuned: Tuned) -> None:
-    places, labels = _places([trial.settings[name] for trial in tuned.trials])
+    places, labels = _places(name, [trial.settings[name] for trial in tuned.trials])
     for trials, colour, size in (
         ([trial for trial in tuned.trials if not trial.complete], _ENDED, 14),
         ([trial for trial in tuned.trials if trial.complete], _COMPLETE, 22),
@@ -43,6 +45,9 @@ def _panel(panel: Axes, name: str, tuned: Tuned) -> None:
         panel.set_xlim(-0.5, len(labels) - 0.5)
     else:
         panel.set_xscale("log")
+        panel.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_locator(NullLocator())
     panel.grid(alpha=0.3)
 
 
@@ -50,9 +55,9 @@ def _dots(panel: Axes, places: Sequence[float], trials: Sequence[Trial], colour:
     panel.scatter(places, [trial.recall for trial in trials], s=size, color=colour, linewidths=0, alpha=0.8)
 
 
-def _places(values: Sequence[Setting]) -> tuple[Mapping[Setting, float], list[str]]:
+def _places(name: str, values: Sequence[Setting]) -> tuple[Mapping[Setting, float], list[str]]:
     """Where each value stands on the axis; labels where there are a few choices, none where it is a number."""
-    if None in values or all(isinstance(value, int) for value in values):
+    if name in CHOICES:
         ordered = sorted(set(values), key=lambda value: (value is not None, value or 0))
         return {value: place for place, value in enumerate(ordered)}, [_label(value) for value in ordered]
     return {value: float(value or 0) for value in values}, []
