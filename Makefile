@@ -16,6 +16,7 @@ $(STAMP): requirements/dev.txt requirements/uv.txt shortlist/scan.c
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt
 	@$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements/dev.txt
 	@$(BIN)/python -m shortlist.compiled_scan > /dev/null
+	@$(BIN)/python -m shortlist.fm.compiled
 	@printf '#!/bin/sh\nPYTHONPATH="%s" exec "%s/$(BIN)/python" -P -m shortlist "$$@"\n' '$(CURDIR)' '$(CURDIR)' > $(BIN)/shortlist
 	@chmod +x $(BIN)/shortlist
 	@touch $@

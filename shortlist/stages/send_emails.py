@@ -16,6 +16,7 @@ from shortlist.contracts.payloads import Run
 from shortlist.contracts.records import campaign_run
 from shortlist.contracts.stages import SEND_CONCURRENCY
 from shortlist.contracts.summaries import SendEmailsSummary
+from shortlist.errors import MissingObjectError
 from shortlist.mail.compose import Composer
 from shortlist.mail.delivery import Courier, Outcome
 from shortlist.mail.experiment import items_shown, list_of, variant_of
@@ -106,8 +107,15 @@ def _lists(
     """The list of each recipient, without what is sold out or over by now."""
     topx = store.read(RunKeys(run.run_id).topx(user_shard_of(shard)))
     lists = lists_of(topx, {one.user_id: list_of(campaign, one.user_id) for one in recipients})
-    sold_out = store.read(SOLD_OUT).decode().split("\n") if store.exists(SOLD_OUT) else ()
-    return still_on_offer(lists, {line.strip("\r") for line in sold_out}, now, only_deals=campaign.rules.only_deals)
+    return still_on_offer(lists, _sold_out(store), now, only_deals=campaign.rules.only_deals)
+
+
+def _sold_out(store: ObjectStore) -> set[str]:
+    """The items that the shop has sold out of; none where it does not say."""
+    try:
+        return {line.strip("\r") for line in store.read(SOLD_OUT).decode().split("\n")}
+    except MissingObjectError:
+        return set()
 
 
 def _inputs(run: Run, shard: str, campaign: Campaign, recipients: bytes, store: ObjectStore) -> dict[str, object]:
