@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from local.server import EmbeddedAws
 
 _MAX_INPUT_BYTES = 262_144
+_TIME_TO_BEGIN_S = 5.0
 _TIME_TO_END_S = 2.0
 
 
@@ -46,7 +47,9 @@ def install(aws: EmbeddedAws) -> None:
             json.loads(execution_input)
         except ValueError as error:
             raise InvalidExecutionInput(f"Invalid State Machine Execution Input: '{error}'") from error
-        return start(self, state_machine_arn, name or str(uuid.uuid4()), execution_input)
+        execution = start(self, state_machine_arn, name or str(uuid.uuid4()), execution_input)
+        _await_environment(execution)
+        return execution
 
     reflect = BaseExecutionWorkerCommunication._reflect_execution_status
 
@@ -64,6 +67,13 @@ def install(aws: EmbeddedAws) -> None:
     aws.replace(StepFunctionResponse, "describe_execution", _describe_execution)
     aws.replace(StepFunctionResponse, "get_execution_history", _get_execution_history)
     aws.replace(StepFunctionResponse, "describe_state_machine_for_execution", _describe_machine)
+
+
+def _await_environment(execution: Any) -> None:
+    """moto's thread reads the definition first; until it has, moto's code for map runs and task tokens would fail."""
+    until = time.monotonic() + _TIME_TO_BEGIN_S
+    while execution.exec_worker.env is None and time.monotonic() < until:
+        time.sleep(0.001)
 
 
 def find_execution(backend: Any, execution_arn: str) -> Any:

@@ -194,3 +194,12 @@ def test_redriving_is_refused_in_so_many_words(machines):
 
     with pytest.raises(machines.client.exceptions.ClientError, match="not implement"):
         machines.client.redrive_execution(executionArn=execution)
+
+
+def test_an_execution_may_be_looked_at_as_soon_as_it_is_started(machines):
+    execution = machines.start({"Wait": {"Type": "Wait", "Seconds": 1000, "End": True}})
+
+    runs = machines.client.list_map_runs(executionArn=execution)["mapRuns"]
+
+    assert runs == []
+    machines.client.stop_execution(executionArn=execution)

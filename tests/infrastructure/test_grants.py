@@ -156,7 +156,11 @@ def test_rank_reads_the_run_and_writes_lists(
     granted = statements(function_role("Rank"))
 
     assert keys(granted, "s3:GetObject") == {"/runs/*/*"}
-    assert keys(granted, "s3:PutObject") == {"/runs/*/topx/*", "/runs/*/manifests/Rank/*.json"}
+    assert keys(granted, "s3:PutObject") == {
+        "/runs/*/topx/*",
+        "/runs/*/exports/*.csv",
+        "/runs/*/manifests/Rank/*.json",
+    }
 
 
 @pytest.mark.parametrize(
