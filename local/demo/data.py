@@ -86,6 +86,7 @@ def _newest_prices(transactions: pa.Table) -> pa.Table:
         pc.and_(pc.greater(transactions["quantity"], 0), pc.greater(transactions["sales_value"], 0))
     )
     sold = sold.append_column("price", pc.round(pc.divide(sold["sales_value"], sold["quantity"].cast(pa.float64())), 2))
+    sold = sold.filter(pc.greater(sold["price"], 0))  # petrol is counted in thousandths of a gallon
     newest = sold.sort_by("transaction_timestamp").group_by("product_id", use_threads=False)
     return newest.aggregate([("price", "last")]).rename_columns({"price_last": "price"})
 

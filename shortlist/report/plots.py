@@ -36,6 +36,7 @@ _COLOURS: Final = {
 }
 _WIDTH: Final = 4.4  # inches: about a phone's width, so that the text stays readable there
 _ROW: Final = 0.29
+_LABEL_HEIGHT: Final = 0.08  # of the activity plot's largest value
 
 
 def draw(report: Report) -> dict[str, str]:
@@ -52,15 +53,18 @@ def activity_plot(report: Report) -> str:
     with _style():
         figure, axes = _figure(7)
         places = range(1, len(groups) + 1)
-        for series in groups[0].recall:
-            recalls = [group.recall[series] for group in groups]
-            if any(recalls):
-                axes.plot(places, recalls, color=_COLOURS[series], marker="o", markersize=3.5, linewidth=1.6)
-                _beside(axes, places[-1], recalls[-1], SERIES[series], bold=series == "model")
+        lines = {series: [group.recall[series] for group in groups] for series in groups[0].recall}
+        lines = {series: recalls for series, recalls in lines.items() if any(recalls)}
+        gap = _LABEL_HEIGHT * max(map(max, lines.values()), default=1.0)
+        lowest = -gap
+        for series, recalls in sorted(lines.items(), key=lambda line: line[1][-1]):
+            axes.plot(places, recalls, color=_COLOURS[series], marker="o", markersize=3.5, linewidth=1.6)
+            lowest = max(recalls[-1], lowest + gap)  # where two lines end together one label stands above the other
+            _beside(axes, places[-1], lowest, SERIES[series], bold=series == "model")
         axes.grid(axis="y")
         axes.set_xticks(places)
         axes.set_xlim(0.6, len(groups) * 1.4)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, lowest + gap)
         axes.set_xlabel("tenths of the customers, by what they had bought before")
         axes.set_ylabel(f"recall@{report.metrics.x}")
         return _svg(figure, "activity", f"Recall at {report.metrics.x} by how much customers had bought before")
