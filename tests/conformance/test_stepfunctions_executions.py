@@ -2,8 +2,10 @@
 
 import json
 import re
+import time
 
 import pytest
+from moto.stepfunctions.parser.backend.execution_worker import ExecutionWorker
 
 from tests.conformance.machines import Machines
 
@@ -196,7 +198,14 @@ def test_redriving_is_refused_in_so_many_words(machines):
         machines.client.redrive_execution(executionArn=execution)
 
 
-def test_an_execution_may_be_looked_at_as_soon_as_it_is_started(machines):
+def test_an_execution_may_be_looked_at_as_soon_as_it_is_started(machines, monkeypatch):
+    read_definition = ExecutionWorker._get_evaluation_entrypoint
+
+    def read_slowly(self):
+        time.sleep(0.3)
+        return read_definition(self)
+
+    monkeypatch.setattr(ExecutionWorker, "_get_evaluation_entrypoint", read_slowly)
     execution = machines.start({"Wait": {"Type": "Wait", "Seconds": 1000, "End": True}})
 
     runs = machines.client.list_map_runs(executionArn=execution)["mapRuns"]
