@@ -111,6 +111,5 @@ def _check_together(own: Code, layers: tuple[Code, ...]) -> None:
 
 
 def _invalid(message: str) -> Exception:
-    error: Exception = JsonRESTError("InvalidParameterValueException", message)
-    error.code = 400  # type: ignore[attr-defined]
-    return error
+    refused: Exception = JsonRESTError("InvalidParameterValueException", message)  # 400
+    return refused
