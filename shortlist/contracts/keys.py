@@ -147,9 +147,13 @@ class RunKeys:
         """What came of the campaign's earlier mailings, by the purchases that this run's Prepare read."""
         return f"{self.root}attribution.json"
 
-    def failure(self, stage: str) -> str:
-        """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""
-        return f"{self.root}failures/{stage}.json"
+    def failure(self, stage: str, child: str = "") -> str:
+        """Why a job, or a child of an array job, failed, in a sentence: Batch passes on an exit code only."""
+        return f"{self.failures(stage)}{'-' + child if child else ''}.json"
+
+    def failures(self, stage: str) -> str:
+        """Prefix of the notes of a stage's jobs."""
+        return f"{self.root}failures/{stage}"
 
     @property
     def report_json(self) -> str:
