@@ -89,7 +89,7 @@ def test_a_state_leaves_the_arrays_it_was_made_from_as_they_were():
     np.testing.assert_allclose(state.item_weights[:, :4], given[4][:, :4] @ basis, atol=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (7, 5), (300, 65)])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 5), (300, 65)])
 def test_an_aligned_copy_begins_on_a_cache_line(shape):
     rows = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
 
