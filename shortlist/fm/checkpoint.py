@@ -14,7 +14,7 @@ from shortlist.fm.als import State
 from shortlist.fm.storage import Settings, load_folder, save_folder
 
 KIND: Final = "training-state"
-FIELDS: Final = ("users", "items", "user_weights", "item_weights")
+FIELDS: Final = ("users", "items", "biases", "user_weights", "item_weights")
 
 
 @dataclass(frozen=True, slots=True)

@@ -52,7 +52,7 @@ def _least_squares(pairs: csr_array, settings: RankingSettings, seed: int, crew:
     state = problem.start(seed)
     for _ in range(FIRST_EPOCHS):
         problem.epoch(state)
-    return np.ascontiguousarray(state.items[:, : settings.n_factors])
+    return state.items
 
 
 def _model(problem: SoftmaxProblem, about: Settings) -> FactorModel:
