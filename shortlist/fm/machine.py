@@ -68,6 +68,7 @@ class FactorizationMachine:
         regularization: float = 0.7,
         regularization_exponent: float = 0.3,
         feature_regularization: float = 3.0,
+        new_item_regularization: float | None = None,
         init_scale: float = 0.1,
         steps: int = 3,
         loss: Loss = "squared",
@@ -94,6 +95,8 @@ class FactorizationMachine:
             regularization: λ. `gibbs` and `variational` learn theirs.
             regularization_exponent: ν in λ_r = λ (n_r + α₀ n_other)^ν. `ranking` alone.
             feature_regularization: ridge on feature factors, relative to the mean λ_r. `ranking` alone.
+            new_item_regularization: ridge of a last fit of item features' factors, for items without purchases
+                (shortlist/fm/new_items.py); None leaves these factors as training had them. `ranking` alone.
             init_scale: length of the random start of an item's vector; for the other objectives, of each number.
             steps: conjugate gradient steps a row and epoch. `ranking` alone.
             loss: of `ranking`: `squared`, or `softmax` after five epochs of it.
@@ -125,6 +128,7 @@ class FactorizationMachine:
         self.regularization = regularization
         self.regularization_exponent = regularization_exponent
         self.feature_regularization = feature_regularization
+        self.new_item_regularization = new_item_regularization
         self.init_scale = init_scale
         self.steps = steps
         self.loss: Loss = loss
@@ -297,6 +301,7 @@ class FactorizationMachine:
             self.feature_regularization,
             self.init_scale,
             self.steps,
+            self.new_item_regularization,
         )
 
     def _what_matters(self) -> Settings:
