@@ -78,6 +78,11 @@ class RunKeys:
         return f"{self.root}model/predecessor.json"
 
     @property
+    def reused(self) -> str:
+        """The run whose model this one takes over, where it asked for the latest; written by Train, once."""
+        return f"{self.root}model/reused.json"
+
+    @property
     def checkpoint(self) -> str:
         """Training state after the newest finished epoch, for a job that was reclaimed."""
         return f"{self.root}checkpoint/"
