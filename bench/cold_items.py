@@ -41,8 +41,8 @@ CANDIDATES: Final[Mapping[str, list[dict[str, Setting]]]] = {
             **({} if new is None else {"new_item_regularization": new}),
         }
         for k, alpha, strength, new in (
-            *((64, 0.1, 0.1, 10.0), (128, 0.1, 0.1, 20.0), (64, 0.1, 0.3, 1.0)),
-            *((64, 0.1, 0.3, None), (64, 0.3, 0.3, None)),
+            *((64, 0.1, 0.1, 10.0), (128, 0.1, 0.1, 20.0), (64, 0.1, 0.3, None)),
+            *((128, 0.1, 0.3, None), (128, 0.1, 0.1, None)),
         )
     ],
     "lightfm": [

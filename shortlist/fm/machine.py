@@ -50,10 +50,12 @@ class FactorizationMachine:
     Attributes:
         model: the trained FactorModel.
         n_epochs: epochs run; fewer than `epochs` where the time budget or early stopping ended it.
+        best_epoch: the one with the best validation metric, from 1; None without validation.
     """
 
     model: FactorModel
     n_epochs: int
+    best_epoch: int | None
 
     def __init__(
         self,
@@ -194,6 +196,7 @@ class FactorizationMachine:
             for_items = pairs if item_interactions is None else checked_pairs(item_interactions)
             data = _ranking_data(pairs, for_items, user_features, item_features)
             model = self._fit_pairs(data, course, start_from, checkpoint)
+        self.best_epoch = course.best_epoch
         self.model = replace(model, settings=self.get_params() | {"n_threads": None, "n_epochs": self.n_epochs})
         return self
 
@@ -230,7 +233,7 @@ class FactorizationMachine:
         settings = dict(model.settings)
         n_epochs = settings.pop("n_epochs")
         machine = cls(**settings)  # type: ignore[arg-type]
-        machine.model, machine.n_epochs = model, int(n_epochs or 0)
+        machine.model, machine.n_epochs, machine.best_epoch = model, int(n_epochs or 0), None
         return machine
 
     def _fit_pairs(
