@@ -33,6 +33,17 @@ class Shards(Config, frozen=True, kw_only=True):
     recipients: Annotated[int, msgspec.Meta(ge=1, le=10_000)] = 500
 
 
+class Compute(Config, frozen=True, kw_only=True):
+    """Where Repackage, BuildIndex and Rank run: each as a function as long as one is large enough, else as Batch jobs.
+
+    Attributes:
+        function_memory_mib: what a stage may be reckoned to need as a function; None: as much as the functions have;
+            0: it is always a job.
+    """
+
+    function_memory_mib: Annotated[int, msgspec.Meta(ge=0, le=10_240)] | None = None
+
+
 class Campaign(Config, frozen=True, kw_only=True):
     """One campaign: what is learned, listed, mailed, and when.
 
@@ -60,6 +71,7 @@ class Campaign(Config, frozen=True, kw_only=True):
     index: Index = Index()
     rules: Rules = Rules()
     shards: Shards = Shards()
+    compute: Compute = Compute()
     feedback: Feedback = Feedback()
     mail: Mail | None = None
 

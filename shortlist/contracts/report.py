@@ -108,6 +108,7 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True):
         peak_rss_mib: of the largest shard.
         shards: 0 where the stage runs once for the run.
         started_s, ended_s: from the start of the execution; None where an earlier execution of the run did the work.
+        ran_as: function or job; both where shards of one stage were ranked by either.
     """
 
     name: str
@@ -116,6 +117,7 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = 0
     started_s: float | None = None
     ended_s: float | None = None
+    ran_as: str = ""
 
 
 class GateReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -15,21 +15,21 @@ from typing import Any, Final
 
 import llvmlite.binding as llvm
 import numba
-from numba import float32, int32, int64
+from numba import float32, float64, int32, int64
 
 import shortlist
 from shortlist.errors import ShortlistError
-from shortlist.fm import block_kernels, kernels
+from shortlist.fm import block_kernels, kernels, prefetch
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]
 _ROWS: Final = (int64[::1], int32[::1], _VECTOR)
 
 SIGNATURES: Final = {
     kernels.solve_rows: (
-        *(*_ROWS, _VECTOR, int64[::1], _MATRIX, _VECTOR, _VECTOR, _VECTOR),
-        *(_MATRIX, _MATRIX, int64, int64),
+        *(*_ROWS, _VECTOR, int64[::1], _MATRIX, _VECTOR, _VECTOR, _VECTOR, float64),
+        *(_VECTOR, _MATRIX, _MATRIX, _VECTOR, int64),
     ),
-    kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX),
+    kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX, _VECTOR),
     block_kernels.draw_rows: (
         *(int64[::1], int32[::1], int64[::1], _VECTOR, _VECTOR, int64[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
         *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),
@@ -81,7 +81,7 @@ def _compile() -> None:
 def _marker() -> Path:
     """A file that is there once the cache holds this source, for this numba, interpreter and processor."""
     dispatcher: Any = kernels.solve_rows
-    source = b"".join(Path(file).read_bytes() for file in (kernels.__file__, block_kernels.__file__))
+    source = b"".join(Path(file).read_bytes() for file in (kernels.__file__, block_kernels.__file__, prefetch.__file__))
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     made_from = hashlib.sha256(source + f"{numba.__version__} {sys.version} {processor}".encode())
     return Path(dispatcher.stats.cache_path) / f"kernels-{made_from.hexdigest()[:16]}.filled"

@@ -66,7 +66,7 @@ def _least_squares(
     for _ in range(FIRST_EPOCHS):
         problem.epoch(state)
     problem.finish(state)
-    return state.users, state.items[:, : settings.n_factors]
+    return state.users, state.items
 
 
 def _model(state: SoftmaxState, offset: Float32Array, softmax: SoftmaxSettings, about: Settings) -> FactorModel:

@@ -178,4 +178,5 @@ def _stages(by_stage: Mapping[str, Sequence[Manifest]], start: datetime) -> Iter
             shards=len(parts) if stage in SHARD_STAGES else 0,
             started_s=round(min(began for began, _ in now_made), 3) if now_made else None,
             ended_s=round(max(ended for _, ended in now_made), 3) if now_made else None,
+            ran_as=" and ".join(sorted({part.ran_as for part in parts if part.ran_as})),
         )

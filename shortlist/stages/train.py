@@ -20,9 +20,8 @@ from shortlist.contracts.arrays import npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest, Output, digest
 from shortlist.contracts.metrics import HoldoutMetrics
-from shortlist.contracts.payloads import Run, StageRequest
+from shortlist.contracts.payloads import StageRequest
 from shortlist.dataset.dataset import Dataset
-from shortlist.errors import ContractError
 from shortlist.fm.history import Interactions
 from shortlist.fm.model import FactorModel
 from shortlist.fm.progress import EpochReport
@@ -32,6 +31,7 @@ from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, latent, learn
 from shortlist.stages.checkpoint import CheckpointFolder, files_below
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
+from shortlist.stages.reuse import reused_run
 from shortlist.stages.warm_start import EPOCHS as WARM_EPOCHS
 from shortlist.stages.warm_start import MEASURED as MEASURED_MODEL
 from shortlist.stages.warm_start import Predecessor, WarmStart, predecessor, warm_start
@@ -39,7 +39,6 @@ from shortlist.training_data import TrainingData
 
 HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days")
 """Arrays below `model/history/`: the seen items of all users as contracts.arrays.UserShard describes them."""
-LATEST: Final = "latest"
 MEASURED: Final = "measured.json"
 """In the checkpoint: the figures of the first fit."""
 
@@ -59,7 +58,7 @@ def train(
     """
     run = request.run
     campaign = read_campaign(run.run_id, store=store)
-    model_run = _model_run(run, runs)
+    model_run = reused_run(run, store=store, runs=runs)
     before = Predecessor() if model_run else predecessor(run, campaign, store=store, runs=runs)
     inputs = {
         "dataset": read_manifest(run.run_id, "Prepare", store=store).digest(),
@@ -77,18 +76,6 @@ def train(
             return training.adopt(model_run) if model_run else training.fit(before.run_id)
 
     return run_once("Train", run, inputs, work, store=store, clock=clock)
-
-
-def _model_run(run: Run, runs: RunsTable) -> str:
-    """The run whose model is taken over, empty where this run trains its own."""
-    if run.reuse_model != LATEST:
-        return "" if run.reuse_model == run.run_id else run.reuse_model
-    current = runs.current(run.campaign)
-    if current is None:
-        raise ContractError(
-            f"reuse_model is latest, but {run.campaign} has no published run. Cure: leave reuse_model out once."
-        )
-    return "" if current.run_id == run.run_id else current.run_id
 
 
 class _Training:

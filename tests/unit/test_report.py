@@ -8,6 +8,7 @@ import pytest
 
 from shortlist.contracts.attribution import Arm, Attribution, ItemFigures
 from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.manifests import Manifest
 from shortlist.contracts.report import Report
 from shortlist.contracts.summaries import SendEmailsSummary
 from shortlist.lift import lift, points
@@ -146,6 +147,20 @@ def test_a_stage_of_shards_is_the_sum_of_their_work_and_the_largest_of_their_mem
     assert (rank.shards, rank.seconds, rank.peak_rss_mib) == (2, 6.0, 501.0)
     assert (rank.started_s, rank.ended_s) == (43.0, 48.0)
     assert stages["Prepare"].shards == 0
+
+
+def test_it_says_what_each_stage_ran_as(world):
+    # GIVEN shards that were ranked by functions, and by a job after the campaign asked for one
+    for shard, ran_as in (("00000", "function"), ("00001", "job")):
+        key = KEYS.manifest("Rank", shard)
+        manifest = msgspec.json.decode(world.store.read(key), type=Manifest)
+        world.store.write(key, msgspec.json.encode(msgspec.structs.replace(manifest, ran_as=ran_as)))
+
+    world.report()
+
+    stages = {stage.name: stage.ran_as for stage in world.written().stages}
+    assert (stages["Rank"], stages["Report"], stages["Prepare"]) == ("function and job", "function", "")
+    assert '<td class="wide">function and job</td>' in world.page()
 
 
 def test_shards_that_the_run_no_longer_has_do_not_count(world):

@@ -165,6 +165,26 @@ def test_a_model_can_be_taken_over(shop: Shop) -> None:
     assert metrics("r2", store) == metrics("r1", store)
 
 
+def test_a_run_that_is_resumed_keeps_the_model_that_was_the_latest_at_first(shop: Shop) -> None:
+    # GIVEN a run that took over the latest model, and another run that was published meanwhile
+    store, runs = MemoryStore(), MemoryRunsTable()
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r1", published_at=""))
+    resumed = prepared(shop, "r2", store, reuse_model="latest")
+    train(resumed, store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r3", published_at="", previous_run_id="r1"))
+
+    # WHEN it is resumed, and when all of it is made again after it was published itself
+    manifest, skipped = train(resumed, store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r2", published_at="", previous_run_id="r3"))
+    forced = msgspec.structs.replace(resumed, run=msgspec.structs.replace(resumed.run, force_from="Train"))
+    again, _ = train(forced, store=store, clock=FixedClock(), runs=runs)
+
+    # THEN it has the same model
+    assert skipped
+    assert manifest.summary["model_run"] == again.summary["model_run"] == "r1"
+
+
 def test_new_users_and_items_find_a_place_in_a_model_taken_over(shop: Shop) -> None:
     store, runs = MemoryStore(), MemoryRunsTable()
     train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=runs)
