@@ -69,10 +69,10 @@ class SoftmaxState:
     @classmethod
     def towards(cls, users: Float32Array, items: Float32Array) -> "SoftmaxState":
         """Start with the directions of these rows; one of zeros stays zero until something is learned of it."""
-        k = items.shape[1]
-        start = [(unit(rows)[0] * (ENTRY * np.sqrt(k))).astype(np.float32) for rows in (users, items)]
-        zeros = [[np.zeros_like(rows), np.zeros_like(rows)] for rows in start]
-        return cls(start[0], *zeros[0], start[1], *zeros[1])
+        size = ENTRY * np.sqrt(items.shape[1])
+        at_users, at_items = ((unit(rows)[0] * size).astype(np.float32) for rows in (users, items))
+        none = np.zeros_like
+        return cls(at_users, none(at_users), none(at_users), at_items, none(at_items), none(at_items))
 
     def rows(self, temperature: float) -> tuple[Float32Array, Float32Array]:
         """Users (n_users, k), of length 1 / T, and items (n_items, k), of length 1: their products are L's scores."""

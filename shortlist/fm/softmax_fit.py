@@ -35,7 +35,7 @@ def fit_softmax(
 
     `data` has no features and the same confidences for both sides.
     """
-    decides = about | {"epochs": softmax.epochs}  # the learning rate falls over them
+    decides: Settings = {**about, "epochs": softmax.epochs}  # the learning rate falls over them
     keeper = Checkpoint(checkpoint, data.fingerprint(decides, start_from), SoftmaxState) if checkpoint else None
     offset = (softmax.popularity * np.log1p(data.for_users.sum(0))).astype(np.float32)
     with threads(n_threads) as crew:
