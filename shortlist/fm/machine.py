@@ -34,7 +34,7 @@ from shortlist.latent import item_latent, pair_scores, user_latent, user_offset
 
 Objective = Literal["ranking", "regression", "classification"]
 Loss = Literal["squared", "softmax"]
-RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 20}
+RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 12}
 EPOCHS: Final[dict[Solver, int]] = {"als": 20, "variational": 30, "gibbs": 150}
 
 
@@ -42,7 +42,7 @@ class FactorizationMachine:
     """Factorization machine (Rendle 2010) over users, items, their features and, if there is any, context.
 
     `ranking` takes every pair without an interaction for a weak negative, none by sampling (shortlist/fm/als.py).
-    Its `softmax` loss (shortlist/fm/softmax.py) asks for the order of a list alone, takes many times as long, and knows
+    Its `softmax` loss (shortlist/fm/softmax.py) finds more with few factors, takes many times as long, and knows
     neither features nor folding in; docs/fm.md says what it gains and what it loses.
     `regression` and `classification` learn numbers and classes of single examples (shortlist/fm/bayes.py).
     The same data, settings and seed give the same bytes whatever the number of threads.
@@ -72,8 +72,9 @@ class FactorizationMachine:
         steps: int = 3,
         loss: Loss = "squared",
         temperature: float = 0.1,
-        learning_rate: float = 0.01,
-        negatives: int | None = None,
+        learning_rate: float = 0.03,
+        negatives: int | None = 4096,
+        popularity: float = 0.6,
         patience: int | None = None,
         max_seconds: float | None = None,
         n_threads: int | None = None,
@@ -84,7 +85,7 @@ class FactorizationMachine:
         Args:
             objective: what `fit` minimises.
             n_factors: k.
-            epochs: passes over users and items. None: 5 for `ranking`, 20 with `softmax`; else `als` 20, `variational`
+            epochs: passes over users and items. None: 5 for `ranking`, 12 with `softmax`; else `als` 20, `variational`
                 30, `gibbs` 150.
             solver: `als` finds the most likely machine, `gibbs` averages draws from the posterior, `variational` is the
                 posterior's mean field. None: `als` for ranking (which has no other), `gibbs` otherwise.
@@ -101,6 +102,7 @@ class FactorizationMachine:
             learning_rate: of the softmax, at its highest.
             negatives: items drawn for each batch of users, beside those they bought, to stand for all in the softmax;
                 None takes all.
+            popularity: of the softmax, γ: what is served is log(n_i^γ exp(cos / T)), n_i the summed confidences.
             patience: stop after so many epochs without a better validation metric; None never does.
             max_seconds: no epoch starts that would likely end later; None for no limit. (A limit that is met makes
                 the result depend on the machine.)
@@ -131,6 +133,7 @@ class FactorizationMachine:
         self.temperature = temperature
         self.learning_rate = learning_rate
         self.negatives = negatives
+        self.popularity = popularity
         self.patience = patience
         self.max_seconds = max_seconds
         self.n_threads = n_threads
@@ -245,20 +248,21 @@ class FactorizationMachine:
                 checkpoint=checkpoint,
             )
             return model
-        if not data.of_pairs_alone or checkpoint:
+        if not data.of_pairs_alone:
             raise DatasetError(
-                "The softmax loss takes interactions alone: no features, no item_interactions, no checkpoint. "
+                "The softmax loss takes interactions alone: no features, no item_interactions. "
                 'Leave them out, or use loss="squared".'
             )
         model, self.n_epochs = fit_softmax(
-            data.for_users,
+            data,
             settings,
-            SoftmaxSettings(self.temperature, self.learning_rate, self.negatives),
+            SoftmaxSettings(self.temperature, self.learning_rate, self.negatives, self.popularity, course.epochs),
             course,
             about=self._what_matters(),
             seed=self.seed,
             n_threads=self.n_threads,
             start_from=start_from,
+            checkpoint=checkpoint,
         )
         return model
 
