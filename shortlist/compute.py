@@ -130,7 +130,7 @@ def job_size(stage: GrowingStage, needs_mib: int) -> tuple[float, int]:
 def _repackage(sizes: Sizes) -> Need:
     read = sizes.user_bytes + sizes.item_bytes
     return Need(
-        memory=60 * MIB + 1.5 * sizes.user_bytes + 3 * sizes.item_bytes,
+        memory=80 * MIB + 1.5 * sizes.user_bytes + 3 * sizes.item_bytes,
         disk=read,
         seconds=2.5 * read / BYTES_PER_S + 15e-9 * read,
     )
@@ -150,7 +150,7 @@ def _rank(sizes: Sizes) -> Need:
     users = min(sizes.users, sizes.users_per_shard)
     fetched = 2 * sizes.item_bytes + sizes.catalogue_bytes
     return Need(
-        memory=110 * MIB + 480 * users * sizes.places_per_user + 3 * sizes.item_bytes + 1.6 * sizes.catalogue_bytes,
+        memory=140 * MIB + 480 * users * sizes.places_per_user + 3 * sizes.item_bytes + 1.6 * sizes.catalogue_bytes,
         disk=fetched,
         seconds=fetched / BYTES_PER_S + _search_s(sizes),
     )
