@@ -69,7 +69,7 @@ class FactorizationMachine:
         regularization_exponent: float = 0.3,
         feature_regularization: float = 3.0,
         init_scale: float = 0.1,
-        steps: int = 3,
+        steps: int = 2,
         loss: Loss = "squared",
         temperature: float = 0.1,
         learning_rate: float = 0.01,
