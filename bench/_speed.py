@@ -9,6 +9,7 @@ from bench._turns import Result
 def plot_speed(results: Sequence[Result], path: Path) -> None:
     """One line a contender, both axes logarithmic; beside each point of a peer how many times our seconds it is."""
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator
 
     by_name: dict[str, dict[int, float]] = {}
     for result in results:
@@ -23,7 +24,10 @@ def plot_speed(results: Sequence[Result], path: Path) -> None:
     sizes = sorted({result.n_factors for result in results})
     axes.set(xscale="log", yscale="log", xlabel="factors", ylabel="processor seconds an epoch")
     axes.set_xticks(sizes, [str(size) for size in sizes])
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter("{x:g}")
     axes.minorticks_off()
+    axes.margins(y=0.12)
     axes.legend(frameon=False)
     axes.grid(alpha=0.3)
     picture.savefig(path, dpi=120)
