@@ -70,7 +70,7 @@ class BayesProblem:
         left = targets - np.float32(state.bias)
         if state.context is not None:
             self._learn_context(state, state.context, left - state.scores, rng)
-        certainty = np.sqrt(state.noise).astype(np.float32), np.ones(len(state.items.totals), np.float32)
+        certainty = state.noise.astype(np.float32), np.ones(len(state.items.totals), np.float32)
         wanted, shift = self._without_context(state, left)
         self._learn_rows(state.users, state.items, wanted, certainty, shift, rng)
         self._learn_rows(state.items, state.users, wanted[state.items.examples], certainty[::-1], shift, rng)

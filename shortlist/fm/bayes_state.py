@@ -61,7 +61,7 @@ class Rows:
         indptr: int64 (n + 1,), places of each row in `others` and `examples`.
         others: int32, the row of the other side.
         examples: int64, the number of the example.
-        order: int64 (n,), longest first.
+        order: int64 (n,), in which they are drawn.
         batches: int64, where those of `order` that are drawn together start.
         noise_starts: int64 (n,), for rows with fewer examples than K the place of their noise.
         n_noise: places of noise.
@@ -136,7 +136,7 @@ def rows_of(
     size = settings.n_factors + 1
     counts = np.bincount(rows, minlength=n)
     examples = np.argsort(rows, kind="stable")
-    order = np.argsort(-counts, kind="stable")
+    order, batches = side_by_side(counts, size)
     noise = np.where(counts < size, counts, 0)
     totals = np.zeros((n, size), np.float32)
     totals[:, :-1] = scale * rng.standard_normal((n, size - 1), dtype=np.float32)
@@ -144,8 +144,8 @@ def rows_of(
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         others[examples],
         examples.astype(np.int64),
-        order.astype(np.int64),
-        side_by_side(counts[order], size),
+        order,
+        batches,
         (np.cumsum(noise) - noise).astype(np.int64),
         int(noise.sum()),
         totals,

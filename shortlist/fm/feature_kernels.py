@@ -1,7 +1,7 @@
 """Numba kernel of the Bayesian machine's features: what rows show of them in, whole vectors of features out.
 
-A feature is drawn as a row is (row_kernels.py): its numbers in blocks, given all other features. The rows that have it
-are its examples, one in every lane.
+A feature is drawn as a row is (row_kernels.py): its numbers in blocks, given all other features, the rows that have
+it being its examples.
 """
 
 from typing import Final
@@ -9,44 +9,9 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from shortlist.fm.row_kernels import LANES, STEPS, Float32, Int32, Int64, add_gram, draw
+from shortlist.fm.row_kernels import EIGHT, WIDTH, Float32, Int32, Int64, add_gram, draw
 
-BLOCK: Final = 16  # numbers of a feature that are drawn at once: a rare feature does not cost the cube of K
-FEW_LANES: Final = 4  # are enough for a rare feature
-
-
-@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _gather(
-    rows: Int32,
-    values: Float32,
-    first: int,
-    totals: Float32,
-    missed: Float32,
-    offset_precision: Float32,
-    weights: Float32,
-    x: Float32,
-) -> None:
-    """Slopes of the rows' offsets in a feature's numbers from `first` on, and what these should explain, into x.
-
-    x is (STEPS, numbers + 1, lanes), all times the root of the offset's precision.
-    """
-    k, lanes = totals.shape[1] - 1, x.shape[2]
-    n = x.shape[1] - 1
-    x[:] = 0
-    step, lane = 0, -1
-    for place in range(rows.size):
-        row, value = rows[place], values[place]
-        lane += 1
-        if lane == lanes:
-            step, lane = step + 1, 0
-        root = np.sqrt(offset_precision[row])
-        goal = missed[row, k]
-        for c in range(n):
-            weight = weights[first + c]
-            slope = value * (totals[row, first + c] - value * weight) if first + c < k else value
-            goal += slope * weight
-            x[step, c, lane] = root * slope
-        x[step, n, lane] = root * goal
+BLOCK: Final = WIDTH  # numbers of a feature that are drawn at once: a rare feature does not cost the cube of K
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -60,28 +25,42 @@ def _believe(
     offset_precision: Float32,
     weights: Float32,
     x: Float32,
+    weighted: Float32,
     gram: Float32,
-    a: Float32,
-    b: Float32,
 ) -> None:
-    """Add to A (n, n, 1) and b (n, 1) what the rows show of a feature's n numbers from `first` on."""
-    k, n = totals.shape[1] - 1, b.shape[0]
+    """Σ τ (slope, goal) slopeᵀ over the rows into gram (n + 1, BLOCK), for a feature's n numbers from `first` on.
+
+    Slopes are those of a row's offset; to the diagonal comes what the row's factors show.
+    """
+    k, n = totals.shape[1] - 1, weighted.shape[1] - 1
+    n_factors = min(n, k - first)
+    squares = np.float32(0.0)
     gram[:] = 0
-    together = STEPS * x.shape[2]
-    for start in range(0, rows.size, together):
-        chosen = slice(start, min(start + together, rows.size))
-        _gather(rows[chosen], values[chosen], first, totals, missed, offset_precision, weights, x)
-        add_gram(x, gram)
-    for c in range(n):
-        for d in range(c + 1):
-            a[c, d, 0] += gram[c, d].sum()
-        b[c, 0] += gram[n, c].sum()
-    for place in range(rows.size):
-        row, value = rows[place], values[place]
-        for c in range(min(n, k - first)):
-            certain = precision[first + c] * value
-            a[c, c, 0] += certain * value
-            b[c, 0] += certain * (missed[row, first + c] + value * weights[first + c])
+    for start in range(0, rows.size, EIGHT):
+        for j in range(EIGHT):
+            place = start + j
+            if place >= rows.size:
+                for c in range(n + 1):
+                    weighted[j, c] = 0
+                continue
+            row, value = rows[place], values[place]
+            own, told, old = totals[row, first:], missed[row, first:], weights[first:]
+            goal = missed[row, k]
+            for c in range(n_factors):
+                x[j, c] = value * (own[c] - value * old[c])
+            if n_factors < n:
+                x[j, n_factors] = value
+            for c in range(n):
+                goal += x[j, c] * old[c]
+            for c in range(n):
+                weighted[j, c] = offset_precision[row] * x[j, c]
+            weighted[j, n] = offset_precision[row] * goal
+            for c in range(n_factors):
+                gram[n, c] += precision[first + c] * value * (told[c] + value * old[c])
+            squares += value * value
+        add_gram(x, weighted, gram)
+    for c in range(n_factors):
+        gram[c, c] += precision[first + c] * squares
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -89,21 +68,25 @@ def _move(
     rows: Int32, values: Float32, first: int, new: Float32, totals: Float32, missed: Float32, weights: Float32
 ) -> None:
     """Give a feature's numbers from `first` on their new values, and the rows that have it their part of the change."""
-    k = totals.shape[1] - 1
+    k, n = totals.shape[1] - 1, new.shape[0]
+    n_factors = min(n, k - first)
+    step = np.zeros(n, np.float32)
+    old = weights[first:]
+    for c in range(n):
+        step[c] = new[c, 0] - old[c]
     for place in range(rows.size):
         row, value = rows[place], values[place]
-        explained = np.float32(0.0)
-        for c in range(new.shape[0]):
-            weight = weights[first + c]
-            slope = value * (totals[row, first + c] - value * weight) if first + c < k else value
-            explained += slope * (new[c, 0] - weight)
+        own, told = totals[row, first:], missed[row, first:]
+        explained = value * step[n_factors] if n_factors < n else np.float32(0.0)
+        for c in range(n_factors):
+            explained += value * (own[c] - value * old[c]) * step[c]
+        for c in range(n_factors):
+            own[c] += value * step[c]
+        for c in range(n_factors):
+            told[c] -= value * step[c]
         missed[row, k] -= explained
-        for c in range(min(new.shape[0], k - first)):
-            change = value * (new[c, 0] - weights[first + c])
-            totals[row, first + c] += change
-            missed[row, first + c] -= change
-    for c in range(new.shape[0]):
-        weights[first + c] = new[c, 0]
+    for c in range(n):
+        old[c] = new[c, 0]
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -129,24 +112,22 @@ def draw_features(
     is not explained yet of factors and offset; both follow every draw. `variance` has those of the conditionals.
     """
     size = totals.shape[1]
+    x, a = np.zeros((EIGHT, BLOCK), np.float32), np.zeros((BLOCK, BLOCK, 1), np.float32)
     for first in range(0, size, BLOCK):
         n = min(BLOCK, size - first)
-        wide, narrow = np.zeros((STEPS, n + 1, LANES), np.float32), np.zeros((STEPS, n + 1, FEW_LANES), np.float32)
-        grams, few_grams = np.zeros((n + 1, n, LANES), np.float32), np.zeros((n + 1, n, FEW_LANES), np.float32)
-        a, b = np.zeros((n, n, 1), np.float32), np.zeros((n, 1), np.float32)
-        chance, inverse = np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32)
+        weighted, gram = np.zeros((EIGHT, n + 1), np.float32), np.zeros((n + 1, BLOCK), np.float32)
+        b, chance, inverse = np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32)
         for f in range(indptr.size - 1):
             its = slice(indptr[f], indptr[f + 1])
-            many = its.stop - its.start > STEPS * FEW_LANES
-            a[:] = 0
-            for c in range(n):
-                a[c, c, 0] = prior_precision[f, first + c]
-                b[c, 0] = prior_precision[f, first + c] * prior[f, first + c]
-                chance[c, 0] = noise[f, first + c]
-            x, gram = (wide, grams) if many else (narrow, few_grams)
             of_rows = (rows[its], values[its], first, totals, missed)
-            _believe(*of_rows, precision, offset_precision, weights[f], x, gram, a, b)
+            _believe(*of_rows, precision, offset_precision, weights[f], x, weighted, gram)
             for c in range(n):
+                certain = prior_precision[f, first + c]
+                for d in range(c + 1):
+                    a[c, d, 0] = gram[c, d]
+                a[c, c, 0] += certain
+                b[c, 0] = gram[n, c] + certain * prior[f, first + c]
+                chance[c, 0] = noise[f, first + c]
                 variance[f, first + c] = np.float32(1.0) / a[c, c, 0]
             draw(a, b, chance, inverse, n)
             _move(rows[its], values[its], first, b, totals, missed, weights[f])

@@ -4,9 +4,9 @@ A row's vector (factors and bias, K numbers) is Gaussian given all else, precisi
 Rows with at least K examples factorise A; the others the matrix of their examples, which is smaller (Bhattacharya,
 Chakraborty, Mallick 2016). Noise comes from the caller: zeros give the mean instead of a draw.
 
-Rows of about the same length are drawn side by side, one in every lane: the last axis of every buffer, along which no
-kernel sums. So each step is one vector instruction, and a row's bytes do not depend on where its buffers lie.
-A long row has all lanes for its examples, which are summed in the end.
+The Gram matrix of a row's examples is summed eight examples at a time. Then rows are drawn side by side, one in every
+lane: the last axis of every buffer, along which nothing is summed. So each step is one vector instruction, and a row's
+bytes do not depend on where its buffers lie.
 """
 
 import math
@@ -23,68 +23,63 @@ Seen = tuple[Int32, Int64, Float32, Float32, Float32, Float32, Float32]
 """others, examples, targets, certainty of rows, certainty of others, fixed and shift, as `draw_rows` is given them."""
 
 LANES: Final = 32
-LONG: Final = 4 * LANES  # examples from which on a row has all lanes
-LONG_ROWS: Final = 8  # that are drawn side by side: few, so that threads can share them
-STEPS: Final = 8  # examples of a lane that a Gram matrix takes up at once: they stay in the first cache
+EIGHT: Final = 8  # examples that a Gram matrix takes up at once
+WIDTH: Final = 16  # its rows are multiples of so many numbers, a vector each
 LEAST_PIVOT: Final = np.float32(1e-6)  # of a diagonal number: what single precision leaves of it is no more certain
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _gather(first: Int64, stop: Int64, stride: int, steps: int, certainty: Float32, seen: Seen, x: Float32) -> None:
-    """The next `steps` places of every lane into x (steps, K + 1, lanes): (fixed + shift, 1, goal) times certainty.
+def add_gram(x: Float32, weighted: Float32, gram: Float32) -> None:
+    """Add weightedᵀ x of eight examples, x (8, width) and weighted (8, n), to gram (n, width)."""
+    for c in range(gram.shape[0]):
+        p0, p1, p2, p3 = weighted[0, c], weighted[1, c], weighted[2, c], weighted[3, c]
+        p4, p5, p6, p7 = weighted[4, c], weighted[5, c], weighted[6, c], weighted[7, c]
+        for d in range(gram.shape[1]):
+            gram[c, d] += (p0 * x[0, d] + p1 * x[1, d] + p2 * x[2, d] + p3 * x[3, d]) + (
+                p4 * x[4, d] + p5 * x[5, d] + p6 * x[6, d] + p7 * x[7, d]
+            )
 
-    A lane's places are `first`, `first` + `stride`, … before `stop`; after them there are zeros. `first` moves on.
-    """
-    others, examples, targets, _, certainty_of_others, fixed, shift = seen
+
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _gram_of_row(
+    row: int, indptr: Int64, seen: Seen, x: Float32, weighted: Float32, gram: Float32, a: Float32, lane: int
+) -> None:
+    """Σ τ (x, goal) xᵀ over the row's examples into its lane of A (K + 1, K, lanes), x = (fixed + shift, 1)."""
+    others, examples, targets, certainty, certainty_of_others, fixed, shift = seen
     k = fixed.shape[1] - 1
-    for lane in range(first.size):
-        for step in range(steps):
-            place = first[lane]
-            if place >= stop[lane]:
+    gram[:] = 0
+    total = np.float32(0.0)
+    pull = np.float32(0.0)
+    for start in range(indptr[row], indptr[row + 1], EIGHT):
+        for j in range(EIGHT):
+            place = start + j
+            if place >= indptr[row + 1]:
                 for c in range(k + 2):
-                    x[step, c, lane] = 0
+                    weighted[j, c] = 0
                 continue
-            first[lane] = place + stride
             other = others[place]
-            root = certainty[lane] * certainty_of_others[other]
             left = targets[place] - fixed[other, k]
+            for c in range(k):
+                x[j, c] = fixed[other, c]
             if shift.shape[0]:
                 example = examples[place]
                 for c in range(k):
-                    left -= shift[example, c] * fixed[other, c]
-                    x[step, c, lane] = root * (fixed[other, c] + shift[example, c])
-            else:
+                    left -= shift[example, c] * x[j, c]
                 for c in range(k):
-                    x[step, c, lane] = root * fixed[other, c]
-            x[step, k, lane] = root
-            x[step, k + 1, lane] = root * left
-
-
-@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def add_gram(x: Float32, gram: Float32) -> None:
-    """Add Σ (x, goal) xᵀ over the first STEPS of x (…, K + 1, lanes) to gram (K + 1, K, lanes), lower triangle."""
-    size = gram.shape[1]
-    for j in range(0, STEPS, 4):
-        for c in range(size + 1):
-            for d in range(min(c + 1, size)):
-                for lane in range(x.shape[2]):
-                    gram[c, d, lane] += (
-                        x[j, c, lane] * x[j, d, lane]
-                        + x[j + 1, c, lane] * x[j + 1, d, lane]
-                        + x[j + 2, c, lane] * x[j + 2, d, lane]
-                        + x[j + 3, c, lane] * x[j + 3, d, lane]
-                    )
-
-
-@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _gram(
-    first: Int64, stop: Int64, stride: int, longest: int, certainty: Float32, seen: Seen, x: Float32, gram: Float32
-) -> None:
-    """The Gram matrix of every lane's places, `longest` at most."""
-    gram[:] = 0
-    for _ in range(0, longest, STEPS):
-        _gather(first, stop, stride, STEPS, certainty, seen, x)
-        add_gram(x, gram)
+                    x[j, c] += shift[example, c]
+            precision = certainty[row] * certainty_of_others[other]
+            for c in range(k):
+                weighted[j, c] = precision * x[j, c]
+            weighted[j, k] = precision
+            weighted[j, k + 1] = precision * left
+            total += precision
+            pull += precision * left
+        add_gram(x, weighted, gram)
+    for c in range(k + 2):
+        for d in range(min(c + 1, k)):
+            a[c, d, lane] = gram[c, d]
+    a[k, k, lane] = total
+    a[k + 1, k, lane] = pull
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -178,6 +173,29 @@ def _draw_from_few(
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _gather(rows: Int64, indptr: Int64, n: int, seen: Seen, x: Float32) -> None:
+    """The examples of rows with at most n into x (n, K + 1, lanes): (fixed + shift, 1, goal) times √τ, then zeros."""
+    others, examples, targets, certainty, certainty_of_others, fixed, shift = seen
+    k = fixed.shape[1] - 1
+    x[:n] = 0
+    for lane in range(rows.size):
+        start = indptr[rows[lane]]
+        for j in range(indptr[rows[lane] + 1] - start):
+            other = others[start + j]
+            root = math.sqrt(certainty[rows[lane]] * certainty_of_others[other])
+            left = targets[start + j] - fixed[other, k]
+            for c in range(k):
+                x[j, c, lane] = root * fixed[other, c]
+            if shift.shape[0]:
+                example = examples[start + j]
+                for c in range(k):
+                    left -= shift[example, c] * fixed[other, c]
+                    x[j, c, lane] += root * shift[example, c]
+            x[j, k, lane] = root
+            x[j, k + 1, lane] = root * left
+
+
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _lay_out(rows: Int64, values: Float32, lanes: Float32) -> None:
     """lanes[c, lane] = values[rows[lane], c], or values[0, c] where all have the same; zero without a row."""
     lanes[:] = 0
@@ -188,50 +206,14 @@ def _lay_out(rows: Int64, values: Float32, lanes: Float32) -> None:
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _gather_rows(rows: Int64, indptr: Int64, n: int, seen: Seen, x: Float32) -> None:
-    """The examples of rows with at most n into x (n, K + 1, lanes)."""
-    first, stop, certainty = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros(LANES, np.float32)
-    for lane in range(rows.size):
-        first[lane], stop[lane] = indptr[rows[lane]], indptr[rows[lane] + 1]
-        certainty[lane] = seen[3][rows[lane]]
-    _gather(first, stop, 1, n, certainty, seen, x)
-
-
-@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def _gram_of_rows(rows: Int64, indptr: Int64, seen: Seen, x: Float32, part: Float32, gram: Float32) -> None:
-    """The Gram matrix of every row into its lane, rows longest first."""
-    first, stop, certainty = np.zeros(LANES, np.int64), np.zeros(LANES, np.int64), np.zeros(LANES, np.float32)
-    longest = indptr[rows[0] + 1] - indptr[rows[0]]
-    if longest < LONG:
-        for lane in range(rows.size):
-            first[lane], stop[lane] = indptr[rows[lane]], indptr[rows[lane] + 1]
-            certainty[lane] = seen[3][rows[lane]]
-        _gram(first, stop, 1, longest, certainty, seen, x, gram)
-        return
-    gram[:] = 0
-    for place in range(rows.size):
-        start, end = indptr[rows[place]], indptr[rows[place] + 1]
-        certainty[:] = seen[3][rows[place]]
-        for lane in range(LANES):
-            first[lane], stop[lane] = start + lane, end
-        _gram(first, stop, LANES, (end - start + LANES - 1) // LANES, certainty, seen, x, part)
-        for c in range(part.shape[0]):
-            for d in range(min(c + 1, part.shape[1])):
-                total = np.float32(0.0)
-                for lane in range(LANES):
-                    total += part[c, d, lane]
-                gram[c, d, place] = total
-
-
-@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def _add_spread(rows: Int64, indptr: Int64, seen: Seen, spread: Float32, diagonal: Float32) -> None:
     """What the other side is not sure of makes this side's examples say less."""
     others, _, _, certainty, certainty_of_others, _, _ = seen
     for lane in range(rows.size):
         for place in range(indptr[rows[lane]], indptr[rows[lane] + 1]):
-            root = certainty[rows[lane]] * certainty_of_others[others[place]]
+            precision = certainty[rows[lane]] * certainty_of_others[others[place]]
             for c in range(spread.shape[1] - 1):
-                diagonal[c, lane] += root * root * spread[others[place], c]
+                diagonal[c, lane] += precision * spread[others[place], c]
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -247,10 +229,10 @@ def _draw_batch(
     noise_starts: Int64,
     drawn: Float32,
     variance: Float32,
-    workspace: tuple[Float32, Float32, Float32, Float32],
+    workspace: tuple[Float32, Float32, Float32, Float32, Float32, Float32],
 ) -> None:
     """Draw rows side by side, the longest first: all have at least K examples, or all have fewer."""
-    x, part, gram, vectors = workspace
+    few, x, weighted, gram, a, vectors = workspace
     diagonal, chance, inverse, goal, of_few, out = vectors
     size = precision.size
     n = indptr[rows[0] + 1] - indptr[rows[0]]
@@ -261,19 +243,21 @@ def _draw_batch(
     if spread.shape[0]:
         _add_spread(rows, indptr, seen, spread, diagonal)
     if n >= size:
-        _gram_of_rows(rows, indptr, seen, x, part, gram)
+        a[:] = 0
+        for lane in range(rows.size):
+            _gram_of_row(rows[lane], indptr, seen, x, weighted, gram, a, lane)
         for c in range(size):
-            out[c] = gram[size, c] + diagonal[c] * out[c]
-            gram[c, c] += diagonal[c]
-            diagonal[c] = gram[c, c]
-        draw(gram, out, chance, inverse, size)
+            out[c] = a[size, c] + diagonal[c] * out[c]
+            a[c, c] += diagonal[c]
+            diagonal[c] = a[c, c]
+        draw(a, out, chance, inverse, size)
     else:
         for lane in range(rows.size):
             start = noise_starts[rows[lane]]
             for j in range(indptr[rows[lane] + 1] - indptr[rows[lane]]):
                 of_few[j, lane] = noise_of_few[start + j]
-        _gather_rows(rows, indptr, n, seen, x)
-        _draw_from_few(x, n, diagonal, chance, of_few, gram, inverse, goal, out)
+        _gather(rows, indptr, n, seen, few)
+        _draw_from_few(few, n, diagonal, chance, of_few, a, inverse, goal, out)
     for lane in range(rows.size):
         for c in range(size):
             drawn[rows[lane], c] = out[c, lane]
@@ -306,21 +290,23 @@ def draw_rows(
     """Draw every row's K-vector in place: target = drawn[r] · (fixed[o] + shift[e], 1) + fixed[o, -1] + N(0, 1/τ).
 
     Row r has the places indptr[r] to indptr[r + 1] of `others`, `examples` and `targets` and, where these are fewer
-    than K, as many of `noise_of_few` from noise_starts[r]. √τ is certainty[r] · certainty_of_others[o]. `shift`
+    than K, as many of `noise_of_few` from noise_starts[r]. τ is certainty[r] · certainty_of_others[o]. `shift`
     (n, K - 1; no rows: no context) is by example. `prior` is (n, K), or (1, K) where all rows have the same.
-    `order` has the longest row first; the rows from batches[b] to batches[b + 1] of it are drawn side by side
-    (`side_by_side`).
+    The rows from batches[b] to batches[b + 1] of `order` are drawn together (`side_by_side`).
     `spread` (of `fixed`; no rows: known exactly) and `variance` (of `drawn`; no rows: not asked for) are the variances
     of a mean-field fit.
     """
     size = fixed.shape[1]
+    width = (size + WIDTH - 2) // WIDTH * WIDTH
     for worker in prange(workers):
         seen = (others, examples, targets, certainty, certainty_of_others, fixed, shift)
-        x = np.zeros((max(STEPS, size), size + 1, LANES), np.float32)
-        part = np.zeros((size + 1, size, LANES), np.float32)
-        gram = np.zeros((size + 1, size, LANES), np.float32)
+        few = np.zeros((size, size + 1, LANES), np.float32)
+        x = np.zeros((EIGHT, width), np.float32)
+        weighted = np.zeros((EIGHT, size + 1), np.float32)
+        gram = np.zeros((size + 1, width), np.float32)
+        a = np.zeros((size + 1, size, LANES), np.float32)
         vectors = np.zeros((6, size, LANES), np.float32)
-        workspace = (x, part, gram, vectors)
+        workspace = (few, x, weighted, gram, a, vectors)
         for batch in range(worker, batches.size - 1, workers):
             _draw_batch(
                 order[batches[batch] : batches[batch + 1]],
@@ -338,14 +324,16 @@ def draw_rows(
             )
 
 
-def side_by_side(counts: Int64, size: int) -> Int64:
-    """Where each batch of rows starts, and their end: `counts` of examples, descending; K is `size`."""
-    n_long, n_many = (int(np.searchsorted(-counts, -least, side="right")) for least in (max(LONG, size), size))
-    return np.concatenate(
-        [
-            np.arange(0, n_long, LONG_ROWS),
-            np.arange(n_long, n_many, LANES),
-            np.arange(n_many, len(counts), LANES),
-            np.array([len(counts)]),
-        ]
-    ).astype(np.int64)
+def side_by_side(counts: Int64, size: int) -> tuple[Int64, Int64]:
+    """The rows in the order in which they are drawn, and where in it each batch starts, with the end.
+
+    Rows with fewer of the `counts` examples than `size` (K) share a batch with others of their length. The others are
+    dealt to theirs, longest first, so that batches take equally long.
+    """
+    order = np.argsort(-counts, kind="stable")
+    n_many = int(np.count_nonzero(counts >= size))
+    n_batches = -(-n_many // LANES)
+    many = [order[batch:n_many:n_batches] for batch in range(n_batches)]
+    starts = np.cumsum([0] + [len(batch) for batch in many])[:-1]
+    batches = np.concatenate([starts, np.arange(n_many, len(counts), LANES), [len(counts)]])
+    return np.concatenate([*many, order[n_many:]]).astype(np.int64), batches.astype(np.int64)

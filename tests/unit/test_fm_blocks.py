@@ -1,5 +1,7 @@
 """The kernels' draws against posteriors known in closed form, written with dense matrices."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -36,10 +38,9 @@ def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):
         np.tile(others, copies),
         np.tile(np.arange(n_examples), copies),
         np.tile(targets, copies),
-        np.full(copies, np.sqrt(ALPHA), np.float32),
+        np.full(copies, ALPHA, np.float32),
         np.ones(6, np.float32),
-        np.arange(copies),
-        side_by_side(np.full(copies, n_examples), k + 1),
+        *side_by_side(np.full(copies, n_examples), k + 1),
         fixed,
         moments,
         unsure,
@@ -130,10 +131,9 @@ def draw_offsets(mine, other, rows, others, targets, rng):
         others[examples].astype(np.int32),
         examples,
         targets[examples],
-        np.full(n, np.sqrt(ALPHA), np.float32),
+        np.full(n, ALPHA, np.float32),
         np.ones(len(other), np.float32),
-        np.argsort(-counts),
-        side_by_side(np.sort(counts)[::-1], 1),
+        *side_by_side(counts, 1),
         other,
         nothing,
         np.zeros((0, 1), np.float32),
@@ -185,8 +185,31 @@ def draws_of_a_feature(n_rows, k, *, copies, noisy, shows):
     return np.array(draws), np.linalg.solve(matrix, pull), matrix
 
 
+def test_a_feature_of_more_numbers_than_a_block_goes_block_by_block_to_its_mean():
+    drawn, mean, matrix = draws_of_a_feature(60, 19, copies=1, noisy=False, shows=True)
+
+    # given the numbers of the first block, the last four are at their own mean
+    given = np.linalg.solve(matrix[16:, 16:], matrix[16:] @ mean - matrix[16:, :16] @ drawn[0, :16])
+    np.testing.assert_allclose(drawn[0, 16:], given, rtol=2e-3, atol=1e-4)
+
+
+def test_every_row_is_in_one_batch_and_short_rows_are_among_themselves():
+    counts = np.random.default_rng(0).integers(0, 40, 301)
+
+    order, batches = side_by_side(counts, 9)
+
+    assert sorted(order) == list(range(301))
+    assert batches[0] == 0
+    assert batches[-1] == 301
+    assert (np.diff(batches) <= 32).all()
+    for start, end in pairwise(batches):
+        batch = counts[order[start:end]]
+        assert batch[0] == batch.max()
+        assert (batch >= 9).all() or (batch < 9).all()
+
+
 @pytest.mark.parametrize("shows", [True, False])
-@pytest.mark.parametrize("n_rows", [3, 40, 700])  # in few lanes, in all of them, and in more than one turn
+@pytest.mark.parametrize("n_rows", [3, 8, 700])
 def test_without_noise_a_feature_is_the_mean_of_its_posterior_given_all_others(n_rows, shows):
     drawn, mean, _ = draws_of_a_feature(n_rows, 3, copies=1, noisy=False, shows=shows)
 
