@@ -10,7 +10,7 @@ help:  ## list the targets
 
 setup: $(STAMP)  ## virtual environment with the locked dependencies
 
-$(STAMP): requirements/dev.txt requirements/uv.txt shortlist/scan.c
+$(STAMP): requirements/dev.txt requirements/uv.txt shortlist/scan.c shortlist/fm/explain.c
 	@$(PYTHON) -c 'import sys; sys.exit(0 if (3,11) <= sys.version_info < (3,15) else "Shortlist needs Python 3.11 to 3.14, this is " + sys.version.split()[0] + ". Cure: make PYTHON=/path/to/python3.12")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo 'Could not make a virtual environment. Cure on Debian or Ubuntu: apt install python3-venv'; exit 1; }
 	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/uv.txt

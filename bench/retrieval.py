@@ -3,6 +3,7 @@
 Contenders take turns in one process, so that a busy machine is busy for all of them; the median counts. `implicit`
 filters what was seen as we do, faiss `IndexFlatIP` filters nothing. Whether a contender's lists are those of sorting
 all float64 scores is looked at on a sample of users; the largest resident set is that of a process of its own.
+Reasons of everything on our lists take turns with them: the purchase that adds most, and what decides.
 """
 
 import argparse
@@ -12,7 +13,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -22,6 +23,8 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array
+from shortlist.fm.explain import Explainer
+from shortlist.fm.fold_in import RowSolver
 from shortlist.scan import ExactSearch
 from shortlist.stages.resume import peak_rss_mib
 from shortlist.topx import Seen, available_cores
@@ -34,11 +37,20 @@ PEERS: Final = {"implicit": "implicit", "faiss": "faiss-cpu"}
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is searched: float32 rows of users and items, and what each user has seen."""
+    """What is searched: float32 rows of users and items, and what each user has seen.
+
+    Attributes:
+        weight: float32 (nnz,), confidence of each seen item as trained.
+        prior: float32 (n_users, d), what features alone say of the users.
+        settings: of the model, as far as reasons need them.
+    """
 
     users: Float32Array
     items: Float32Array
     seen: Seen
+    weight: Float32Array
+    prior: Float32Array
+    settings: Mapping[str, float]
 
     @property
     def gflop(self) -> float:
@@ -47,6 +59,10 @@ class Problem:
 
 
 Search = Callable[[], Int32Array]
+REASONS: Final = "reasons"
+SETTINGS: Final = {"unobserved_weight": 0.01, "regularization": 0.1, "regularization_exponent": 0.5}
+"""Of made-up rows."""
+ARRAYS: Final = ("users", "items", "indptr", "seen", "weight", "prior", *SETTINGS)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -67,7 +83,9 @@ def main(arguments: Sequence[str]) -> None:
         "sgemm_gflops": round(sgemm_gflops(problem), 1),
         "versions": {name: importlib.metadata.version(PEERS[name]) for name in names if name in PEERS},
     }
-    seconds, cpu_seconds, lists = take_turns({name: contender(name, problem) for name in names}, given.rounds)
+    searches = {name: contender(name, problem) for name in names}
+    explain = reasons(problem, searches["shortlist"]())
+    seconds, cpu_seconds, lists = take_turns(searches | {REASONS: explain}, given.rounds)
     results = []
     for name in names:
         rate = problem.gflop / median(seconds[name])
@@ -84,7 +102,13 @@ def main(arguments: Sequence[str]) -> None:
                 "identical_to_brute_force": identical(problem, lists[name], filtered=name != "faiss"),
             }
         )
-    text = json.dumps({**report, "results": results}, indent=1)
+    shares = {name: round(median(cpu_seconds[REASONS]) / median(cpu_seconds[name]), 3) for name in names}
+    explained = {
+        "users_per_second": round(len(problem.users) / median(seconds[REASONS]), 1),
+        "cpu_seconds": round(median(cpu_seconds[REASONS]), 3),
+        "share_of_the_search": shares,
+    }
+    text = json.dumps({**report, "results": results, "reasons": explained}, indent=1)
     print(text)
     if given.json:
         Path(given.json).write_text(text + "\n")
@@ -96,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--items", type=int, default=41_000)
     parser.add_argument("--dims", type=int, default=65)
     parser.add_argument("--seen", type=int, default=30, help="mean number of seen items of a user")
-    parser.add_argument("--factors", type=Path, help=".npz with users, items, indptr and seen instead of made-up ones")
+    parser.add_argument("--factors", type=Path, help=f".npz instead of made-up rows: {', '.join(ARRAYS)}")
     parser.add_argument("--peers", default="implicit,faiss")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", help="file for the results")
@@ -114,13 +138,16 @@ def make_up(n_users: int, n_items: int, dims: int, seen_per_user: int) -> Proble
     counts = np.minimum(rng.lognormal(np.log(seen_per_user) - 0.32, 0.8, n_users).astype(np.int64), n_items // 2)
     indptr = np.concatenate([[0], np.cumsum(counts)])
     seen = [np.sort(rng.choice(n_items, count, replace=False)) for count in counts]
-    return Problem(users, items, Seen(indptr, np.concatenate(seen).astype(np.int32)))
+    rows = np.concatenate(seen).astype(np.int32)
+    return Problem(users, items, Seen(indptr, rows), np.ones(len(rows), np.float32), np.zeros_like(users), SETTINGS)
 
 
 def load(path: Path) -> Problem:
-    """Trained rows: arrays `users`, `items` and the CSR `indptr`, `seen`."""
+    """Trained rows, by the names in ARRAYS."""
     with np.load(path, allow_pickle=False) as arrays:
-        return Problem(arrays["users"], arrays["items"], Seen(arrays["indptr"], arrays["seen"]))
+        users, items, seen, weight, prior = (arrays[name] for name in ("users", "items", "seen", "weight", "prior"))
+        settings = {name: float(arrays[name]) for name in SETTINGS}
+        return Problem(users, items, Seen(arrays["indptr"], seen), weight, prior, settings)
 
 
 def contender(name: str, problem: Problem) -> Search:
@@ -131,6 +158,13 @@ def contender(name: str, problem: Problem) -> Search:
         return _faiss(problem)
     search = ExactSearch(problem.items)
     return lambda: search.rank_unseen(problem.users, problem.seen, X).items
+
+
+def reasons(problem: Problem, listed: Int32Array) -> Search:
+    """What adds most to the score of everything on the lists."""
+    explainer = Explainer(RowSolver.for_users(problem.items, problem.settings), problem.items)
+    rows = (problem.seen.indptr, problem.seen.items, problem.weight, problem.users, problem.prior)
+    return lambda: explainer.explain_all(*rows, listed).purchase
 
 
 def _implicit(problem: Problem) -> Search:

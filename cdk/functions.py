@@ -27,6 +27,7 @@ from cdk.grants import (
 )
 from cdk.nag import acknowledge
 from cdk.settings import Target
+from shortlist.contracts.compute import FUNCTION_MEMORY_MIB, FUNCTION_SCRATCH_MIB, FUNCTION_TIMEOUT_S
 from shortlist.contracts.keys import SOLD_OUT, RunKeys
 from shortlist.contracts.stages import snake
 
@@ -55,14 +56,14 @@ class FunctionSpec:
     also_told: tuple[str, ...] = ()
 
 
-# 3,008 MiB is the most a young account may ask for; 900 s is the most a Lambda may run.
 FUNCTIONS: Final = (
+    FunctionSpec(word="PlanCompute", group="lambda", memory_mib=512, timeout_s=60, grants=objects(read=WHOLE_RUN)),
     FunctionSpec(
         word="Repackage",
         group="search",
-        memory_mib=3008,
-        timeout_s=900,
-        scratch_mib=2048,
+        memory_mib=FUNCTION_MEMORY_MIB,
+        timeout_s=FUNCTION_TIMEOUT_S,
+        scratch_mib=FUNCTION_SCRATCH_MIB,
         grants=objects(
             read=WHOLE_RUN,
             write=(ANY_RUN.latent("*"), ANY_RUN.manifest("Repackage")),
@@ -72,9 +73,9 @@ FUNCTIONS: Final = (
     FunctionSpec(
         word="BuildIndex",
         group="search",
-        memory_mib=3008,
-        timeout_s=900,
-        scratch_mib=2048,
+        memory_mib=FUNCTION_MEMORY_MIB,
+        timeout_s=FUNCTION_TIMEOUT_S,
+        scratch_mib=FUNCTION_SCRATCH_MIB,
         grants=objects(read=WHOLE_RUN, write=(ANY_RUN.index("*"), ANY_RUN.manifest("BuildIndex"))),
     ),
     FunctionSpec(
@@ -97,9 +98,9 @@ FUNCTIONS: Final = (
     FunctionSpec(
         word="Rank",
         group="search",
-        memory_mib=3008,
-        timeout_s=900,
-        scratch_mib=2048,
+        memory_mib=FUNCTION_MEMORY_MIB,
+        timeout_s=FUNCTION_TIMEOUT_S,
+        scratch_mib=FUNCTION_SCRATCH_MIB,
         grants=objects(
             read=WHOLE_RUN,
             write=(f"{ANY_RUN.topx_prefix}*", ANY_RUN.export("*"), ANY_RUN.manifest("Rank", "*")),
@@ -109,7 +110,7 @@ FUNCTIONS: Final = (
         word="WriteTopX",
         group="lambda",
         memory_mib=1024,
-        timeout_s=900,
+        timeout_s=FUNCTION_TIMEOUT_S,
         grants=(
             *objects(read=WHOLE_RUN, write=(ANY_RUN.manifest("WriteTopX", "*"),)),
             items("recommendations", "BatchWriteItem"),
@@ -137,7 +138,7 @@ FUNCTIONS: Final = (
         word="SendEmails",
         group="mail",
         memory_mib=1024,
-        timeout_s=900,
+        timeout_s=FUNCTION_TIMEOUT_S,
         grants=(
             *objects(read=(*WHOLE_RUN, SOLD_OUT), write=(ANY_RUN.manifest("SendEmails", "*"), ANY_RUN.outcomes("*"))),
             items("deliveries", "BatchGetItem", "PutItem"),
@@ -187,6 +188,12 @@ FUNCTIONS: Final = (
         ),
     ),
 )
+
+
+def grants_of(word: str) -> tuple[Grant, ...]:
+    """What a function may do: a job that runs the same stage may do that too."""
+    return next(spec.grants for spec in FUNCTIONS if spec.word == word)
+
 
 CodeOf = Callable[[str, Target], lambda_.Code]
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from shortlist.contracts.compute import FARGATE_SIZES
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 Machine = Literal["arm64", "x86_64"]
@@ -50,6 +52,7 @@ class Settings:
         track: `-c track=no`: messages without SES's pixel and redirects; nobody knows who opened or clicked.
         monthly_budget_usd: the account's monthly costs above which the team is told.
         train_vcpus, train_memory_gib: size of the training job, one of Fargate's pairs.
+        max_vcpus: of all jobs at once, on Spot and as many again on demand; at most the account's quota.
     """
 
     target: Target = AWS
@@ -60,6 +63,7 @@ class Settings:
     monthly_budget_usd: int = 50
     train_vcpus: float = 4
     train_memory_gib: int = 16
+    max_vcpus: int = 32
 
     @classmethod
     def from_context(cls, read: Callable[[str], Any]) -> "Settings":
@@ -80,21 +84,10 @@ class Settings:
             monthly_budget_usd=int(_number(read, "monthly_budget_usd", cls.monthly_budget_usd)),
             train_vcpus=_number(read, "train_vcpus", cls.train_vcpus),
             train_memory_gib=int(_number(read, "train_memory_gib", cls.train_memory_gib)),
+            max_vcpus=int(_number(read, "max_vcpus", cls.max_vcpus)),
         )
         check_fargate_size(settings.train_vcpus, settings.train_memory_gib)
         return settings
-
-
-FARGATE_SIZES: Final = {
-    0.25: (1, 2),
-    0.5: range(1, 5),
-    1: range(2, 9),
-    2: range(4, 17),
-    4: range(8, 31),
-    8: range(16, 61, 4),
-    16: range(32, 121, 8),
-}
-"""vCPUs -> GiB that Fargate offers with them (whole GiB only)."""
 
 
 def check_fargate_size(vcpus: float, memory_gib: int) -> None:

@@ -15,14 +15,15 @@ from aws_cdk import aws_iam as iam
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from cdk.functions import grants_of
 from cdk.grants import Grant, Resource, allow, environment_of, items, objects
 from cdk.nag import acknowledge
 from cdk.settings import ROOT, Settings
+from shortlist.compute import job_size
 from shortlist.contracts.keys import RunKeys, campaign_key
-from shortlist.contracts.stages import BATCH_STAGES, StageName, snake
+from shortlist.contracts.stages import BATCH_STAGES, GrowingStage, StageName, snake
 
 ANY_RUN: Final = RunKeys("*")
-MAX_VCPUS: Final = 32
 SCRATCH: Final = Size.gibibytes(50)
 TEMPORARY_FAILURE: Final = 75
 """Exit code of a job that met throttling or a lost connection (EX_TEMPFAIL): Batch starts it again."""
@@ -81,7 +82,25 @@ def job_specs(input_prefixes: tuple[str, ...]) -> dict[StageName, JobSpec]:
                 items("runs", "GetItem"),
             ),
         ),
+        "Repackage": _as_function("Repackage", Duration.hours(4)),
+        "BuildIndex": _as_function("BuildIndex", Duration.hours(6)),
+        "Rank": _as_function("Rank", Duration.hours(6)),
     }
+
+
+def _as_function(stage: GrowingStage, timeout: Duration) -> JobSpec:
+    """A stage that is a function while it is small: the job may do the same, and leave a note where it fails.
+
+    PlanCompute says for each run how large the job is; what stands here is the least.
+    """
+    vcpus, memory_mib = job_size(stage, 0)
+    notes = f"{ANY_RUN.failures(stage)}*"
+    return JobSpec(
+        vcpus=vcpus,
+        memory_gib=memory_mib // 1024,
+        timeout=timeout,
+        grants=(*grants_of(stage), *objects(write=(notes,), delete=(notes,))),
+    )
 
 
 class Training(Construct):
@@ -156,7 +175,7 @@ class Training(Construct):
             vpc=self._vpc,
             vpc_subnets=ec2.SubnetSelection(subnet_type=ec2.SubnetType.PUBLIC),
             security_groups=[self._security_group],
-            maxv_cpus=MAX_VCPUS,
+            maxv_cpus=self._settings.max_vcpus,
         )
 
     def _job_definition(self, stage: StageName, spec: JobSpec) -> batch.EcsJobDefinition:

@@ -15,8 +15,8 @@ CAMPAIGNS: Final = Path(__file__).parent.parent / "campaigns"
 """Shipped with the image, beside this package."""
 
 
-def call(request: StageRequest, progress: Progress) -> tuple[Manifest, bool]:
-    return prepare(
+def call(request: StageRequest, progress: Progress) -> list[tuple[Manifest, bool]]:
+    done = prepare(
         request,
         store=wiring.store(),
         clock=wiring.clock(),
@@ -25,7 +25,8 @@ def call(request: StageRequest, progress: Progress) -> tuple[Manifest, bool]:
         responses=wiring.responses(),
         progress=progress,
     )
+    return [done]
 
 
 if __name__ == "__main__":
-    sys.exit(run_job("Prepare", sys.argv, call, store=wiring.store))
+    sys.exit(run_job("Prepare", sys.argv, call, shape=StageRequest, store=wiring.store))

@@ -10,9 +10,9 @@ from shortlist.ports import Progress
 from shortlist.stages.train import train
 
 
-def call(request: StageRequest, progress: Progress) -> tuple[Manifest, bool]:
-    return train(request, store=wiring.store(), clock=wiring.clock(), runs=wiring.runs(), progress=progress)
+def call(request: StageRequest, progress: Progress) -> list[tuple[Manifest, bool]]:
+    return [train(request, store=wiring.store(), clock=wiring.clock(), runs=wiring.runs(), progress=progress)]
 
 
 if __name__ == "__main__":
-    sys.exit(run_job("Train", sys.argv, call, store=wiring.store))
+    sys.exit(run_job("Train", sys.argv, call, shape=StageRequest, store=wiring.store))

@@ -17,8 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-KEPT: Final = 64
-"""Folders; a deployment of the stack needs eighteen, all but four of them new after a change of the sources."""
+KEPT_BYTES: Final = 512 * 2**20
+"""A deployment of the stack needs some 280 MiB, most of it four layers; after a change of the sources 20 more."""
 
 _UNFINISHED: Final = "unfinished-"
 
@@ -79,5 +79,8 @@ class CodeCache:
         for folder in self._folder.glob(f"{_UNFINISHED}*"):
             shutil.rmtree(folder, ignore_errors=True)
         newest_first = sorted(self._folder.iterdir(), key=lambda folder: folder.stat().st_mtime, reverse=True)
-        for folder in newest_first[KEPT:]:
-            shutil.rmtree(folder, ignore_errors=True)
+        held = 0
+        for folder in newest_first:
+            held += sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+            if held > KEPT_BYTES:
+                shutil.rmtree(folder, ignore_errors=True)

@@ -143,7 +143,7 @@ def runs(campaign: str, target: TargetName) -> None:
     place = connect(target, console)
     table = _runs(place)
     names = [campaign] if campaign else look.campaigns(store=place.store, shipped=SHIPPED_CAMPAIGNS)
-    records = [record for name in names for record in table.list(name)]
+    records = [execute.as_it_stands(record, place) for name in names for record in table.list(name)]
     current = {pointer.run_id for name in names if (pointer := table.current(name)) is not None}
     records.sort(key=lambda record: record.started_at, reverse=True)
     console.print(runs_table([(record, look.read_report(record)) for record in records], current))

@@ -1,7 +1,8 @@
-"""scan.c in, its machine code out: `python -m shortlist.compiled_scan` compiles it for any target, `library` loads it.
+"""C in, its machine code out: `python -m shortlist.compiled_scan` compiles it for any target, `library` loads it.
 
-The compiler is Zig's clang, a wheel: one version on every computer, for every target, no system headers or libraries.
-Nothing is compiled while Shortlist runs; without a library search is slower and its results are the same.
+scan.c searches, fm/explain.c takes scores apart. The compiler is Zig's clang, a wheel: one version on every computer,
+for every target, no system headers or libraries. Nothing is compiled while Shortlist runs; without a library both take
+longer and give the same.
 """
 
 import argparse
@@ -19,9 +20,13 @@ from typing import Final, Literal
 
 from shortlist.errors import ShortlistError
 
-SOURCE: Final = Path(__file__).with_name("scan.c")
+FOLDER: Final = Path(__file__).parent
+SOURCES: Final = (FOLDER / "scan.c", FOLDER / "fm" / "explain.c")
 SUFFIX: Final = ".so"
-FLAGS: Final = ("-O3", "-mcpu=baseline", "-shared", "-fPIC", "-s", "-ffreestanding", "-nostdlib", "-Wall", "-Wextra")
+FLAGS: Final = (
+    *("-O3", "-mcpu=baseline", "-ffp-contract=off", "-fno-math-errno"),
+    *("-shared", "-fPIC", "-s", "-ffreestanding", "-nostdlib", "-Wall", "-Wextra"),
+)
 
 Machine = Literal["arm64", "x86_64"]
 
@@ -34,19 +39,20 @@ def this_machine() -> Machine:
 
 
 def library_name(system: str, machine: Machine) -> str:
-    """File name for a system (`linux`, `darwin`): with the source's digest, so that no other version is ever loaded."""
-    return f"scan-{hashlib.sha256(SOURCE.read_bytes()).hexdigest()[:16]}-{system}-{machine}{SUFFIX}"
+    """File name for a system (`linux`, `darwin`): with the sources' digest, so that no other version is ever loaded."""
+    source = b"\0".join(path.read_bytes() for path in SOURCES)
+    return f"scan-{hashlib.sha256(source).hexdigest()[:16]}-{system}-{machine}{SUFFIX}"
 
 
 @cache
 def library() -> ctypes.CDLL | None:
     """The machine code for this computer; None, and a line in the log, where there is none."""
-    path = SOURCE.with_name(library_name(sys.platform, this_machine()))
+    path = FOLDER / library_name(sys.platform, this_machine())
     if not path.exists():
-        logger.warning("search takes several times as long as it could: %s was not compiled", path.name)
+        logger.warning("search and reasons take several times as long as they could: %s was not compiled", path.name)
         return None
     compiled = ctypes.CDLL(str(path))
-    compiled.has_tile.restype = compiled.workspace_bytes.restype = ctypes.c_int64
+    compiled.has_tile.restype = compiled.workspace_bytes.restype = compiled.explain_bytes.restype = ctypes.c_int64
     return compiled
 
 
@@ -64,18 +70,29 @@ def compile_scan(folder: Path, system: str, machine: Machine) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder, prefix=".scan-") as scratch:
         fresh = Path(scratch) / path.name
-        command = [sys.executable, "-m", "ziglang", "cc", *FLAGS, "-target", target, "-o", str(fresh), str(SOURCE)]
+        command = [
+            sys.executable,
+            "-m",
+            "ziglang",
+            "cc",
+            *FLAGS,
+            "-target",
+            target,
+            "-o",
+            str(fresh),
+            *map(str, SOURCES),
+        ]
         caches = dict.fromkeys(("ZIG_GLOBAL_CACHE_DIR", "ZIG_LOCAL_CACHE_DIR"), scratch)
         done = subprocess.run(command, check=False, capture_output=True, text=True, env={**os.environ, **caches})
         if done.returncode:
-            raise ShortlistError(f"scan.c cannot be compiled for {target}: {done.stderr[-2000:]}")
+            raise ShortlistError(f"the search cannot be compiled for {target}: {done.stderr[-2000:]}")
         fresh.rename(path)
     return path
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m shortlist.compiled_scan", description=__doc__)
-    parser.add_argument("--into", type=Path, default=SOURCE.parent, help="folder; beside the source")
+    parser.add_argument("--into", type=Path, default=FOLDER, help="folder; the package's own")
     parser.add_argument("--system", choices=["linux", "darwin"], default=sys.platform)
     parser.add_argument("--machine", choices=["arm64", "x86_64"], default=this_machine())
     given = parser.parse_args()

@@ -15,6 +15,7 @@ from shortlist.config import Index
 from shortlist.contracts.arrays import Float32Array, Int32Array
 from shortlist.contracts.metrics import IndexMetrics
 from shortlist.errors import ContractError
+from shortlist.pieces import PiecewiseSearch, exact_search
 from shortlist.scan import ExactSearch
 from shortlist.topx import Ranking, Seen, rank_unseen, ranked, score_pairs
 
@@ -39,7 +40,7 @@ class ItemIndex:
         exact: whether lists come from `search` rather than from `knn`.
     """
 
-    search: ExactSearch
+    search: ExactSearch | PiecewiseSearch
     knn: faiss.Index
     exact: bool
 
@@ -60,8 +61,8 @@ class ItemIndex:
             raise ContractError(f"{path} holds {knn.ntotal} items, expected {len(item_rows)}. Re-run from BuildIndex.")
         if isinstance(knn, faiss.IndexFlat) and knn.ntotal:
             vectors = faiss.rev_swig_ptr(knn.get_xb(), knn.ntotal * knn.d).reshape(knn.ntotal, knn.d)
-            return cls(ExactSearch(vectors), knn, exact=True)
-        return cls(ExactSearch(items[item_rows]), knn, exact=isinstance(knn, faiss.IndexFlat))
+            return cls(exact_search(vectors), knn, exact=True)
+        return cls(exact_search(items[item_rows]), knn, exact=isinstance(knn, faiss.IndexFlat))
 
     def rank_unseen(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
         """Each user's k best unseen items; k of them wherever that many are unseen. Scores are exact in any case."""
@@ -115,7 +116,7 @@ def build_index(
     """
     n_items, n_dims = vectors.shape
     wanted = chosen_factory(settings.factory, n_items, n_dims, users_per_search)
-    search = ExactSearch(vectors)
+    search = exact_search(vectors)
     best = search.rank_unseen(queries, seen, x)
     knn = _empty(wanted, n_dims)
     filled = _fill(knn, wanted, vectors)

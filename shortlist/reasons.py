@@ -72,25 +72,12 @@ class Reasoner:
         """The reason for an item that is listed since nothing is known of the user."""
         return Reason("popular", self.segments[segment] if of_segment else "")
 
-    def _decided(self, shard: UserShard, fresh: Int32Array) -> tuple[Int32Array, Int32Array]:
-        """For each place the part of the score that decides, and the purchase to name, −1 for none.
-
-        A purchase is named if the score would fall without it: where the user's row predicts less of the purchase than
-        it should, as taking out one observation moves the solution of a least squares problem along its residual
-        (Sherman and Morrison 1950).
-        """
-        part, purchase = np.full(fresh.shape, -1, np.int32), np.full(fresh.shape, -1, np.int32)
-        users = np.flatnonzero((fresh >= 0).any(axis=1))
-        for block in self._explainer.explain_all(
-            users, shard.indptr, shard.item_rows, shard.weight, shard.latent, shard.prior, fresh[users]
-        ):
-            credited = np.where((block.missing > 0)[:, None, :], block.purchases, -np.inf)
-            most = credited.argmax(axis=2)
-            adds = np.take_along_axis(credited, most[:, :, None], axis=2)[:, :, 0] > 0
-            purchase[block.users] = np.where(adds, np.take_along_axis(block.bought, most, axis=1), -1)
-            totals = np.stack([block.purchases.sum(axis=2), block.features, block.base])
-            part[block.users] = totals.argmax(axis=0)
-        return part, purchase
+    def _decided(self, shard: UserShard, fresh: Int32Array) -> tuple[Int64Array, Int32Array]:
+        """For each place the part of the score that decides, and the purchase to name, −1 for none."""
+        found = self._explainer.explain_all(
+            shard.indptr, shard.item_rows, shard.weight, shard.latent, shard.prior, fresh
+        )
+        return np.stack([found.purchases, found.features, found.base]).argmax(axis=0), found.purchase
 
 
 def _bought_before(shard: UserShard, listed: Int32Array) -> tuple[BoolArray, Int64Array]:

@@ -69,7 +69,12 @@ def trained_run(
     dataset = made_up_dataset(bought)
     nothing = Withheld(np.zeros(n_users + 1, np.int64), np.empty(0, np.int32))
     files = {"withheld.npz": (withheld or nothing).to_bytes(), **dict(dataset.files())}
-    put(store, "Prepare", {keys.dataset(name): body for name, body in files.items()}, {"users": n_users})
+    put(
+        store,
+        "Prepare",
+        {keys.dataset(name): body for name, body in files.items()},
+        {"users": n_users, "items": N_ITEMS},
+    )
     model = made_up_model(rng, n_users)
     put(store, "Train", model_files(keys, model, bought, dataset, rng), {"model_run": model_run})
     return store

@@ -7,11 +7,13 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from shortlist.contracts.stages import GROWING_STAGES
 from shortlist.ports import Clock
 
 StateStatus = Literal["waiting", "running", "done", "failed"]
 _SHOWN: Final = ("Task", "Map")
-_ONLY_WHEN_ENTERED: Final = ("HoldBack", "RequestApproval", "NotifyFailure")
+_FUNCTION_OF_JOB: Final = {f"{stage}Job": stage for stage in GROWING_STAGES}
+_ONLY_WHEN_ENTERED: Final = ("HoldBack", "RequestApproval", "NotifyFailure", *_FUNCTION_OF_JOB)
 _FAILURES: Final = ("Failed", "TimedOut", "Aborted")
 
 
@@ -115,7 +117,8 @@ def read_history(events: Iterable[Mapping[str, Any]], names: Sequence[str], now:
             current.retries += 1
     if current is not None:
         current.seconds = (now - entered[current.name]).total_seconds()
-    return [state for state in states.values() if state.name in entered or state.name not in _ONLY_WHEN_ENTERED]
+    passed_by = {*_ONLY_WHEN_ENTERED, *(stage for job, stage in _FUNCTION_OF_JOB.items() if job in entered)}
+    return [state for state in states.values() if state.name in entered or state.name not in passed_by]
 
 
 def _history(client: Any, execution_arn: str) -> Iterator[Mapping[str, Any]]:

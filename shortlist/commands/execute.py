@@ -17,6 +17,7 @@ from shortlist.commands.view import report_table, watch
 from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.payloads import RUN_ID
+from shortlist.contracts.records import RunRecord
 from shortlist.contracts.report import Report
 from shortlist.errors import ContractError, MissingObjectError
 from shortlist.export import write_csv
@@ -94,6 +95,27 @@ def _campaign_of_execution(target: Target, run_id: str) -> str:
     except ClientError as error:
         raise ContractError(f"there is no run {run_id}. `shortlist runs` lists them.") from error
     return str(msgspec.json.decode(execution["input"])["campaign"])
+
+
+def as_it_stands(record: RunRecord, target: Target) -> RunRecord:
+    """The record of a run; a run that is noted as running, and whose execution no longer is, as stopped.
+
+    Whoever stops an execution stops it between two stages or in the middle of one: none of them can note it.
+    """
+    if record.status != "running" or not record.execution:
+        return record
+    try:
+        execution = target.account.client("stepfunctions").describe_execution(executionArn=record.execution)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ExecutionDoesNotExist":
+            raise
+        how = "is no longer known"
+    else:
+        if execution["status"] in ("RUNNING", "SUCCEEDED"):  # it may have ended since the record was read
+            return record
+        how = f"ended as {execution['status']}" + (f" ({execution['cause']})" if execution.get("cause") else "")
+    message = f"its execution {how}. Resume: shortlist rerun {record.run_id}"
+    return msgspec.structs.replace(record, status="stopped", message=message)
 
 
 def see_through(target: Target, campaign: str, run_id: str, arn: str, out: Path, console: Console) -> int:

@@ -78,6 +78,11 @@ class RunKeys:
         return f"{self.root}model/predecessor.json"
 
     @property
+    def reused(self) -> str:
+        """The run whose model this one takes over, where it asked for the latest; written by Train, once."""
+        return f"{self.root}model/reused.json"
+
+    @property
     def checkpoint(self) -> str:
         """Training state after the newest finished epoch, for a job that was reclaimed."""
         return f"{self.root}checkpoint/"
@@ -147,9 +152,13 @@ class RunKeys:
         """What came of the campaign's earlier mailings, by the purchases that this run's Prepare read."""
         return f"{self.root}attribution.json"
 
-    def failure(self, stage: str) -> str:
-        """Why a job of this run failed, in a sentence: Batch passes on an exit code only."""
-        return f"{self.root}failures/{stage}.json"
+    def failure(self, stage: str, child: str = "") -> str:
+        """Why a job, or a child of an array job, failed, in a sentence: Batch passes on an exit code only."""
+        return f"{self.failures(stage)}{'-' + child if child else ''}.json"
+
+    def failures(self, stage: str) -> str:
+        """Prefix of the notes of a stage's jobs."""
+        return f"{self.root}failures/{stage}"
 
     @property
     def report_json(self) -> str:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -25,6 +25,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         started_at: ISO 8601 UTC.
         seconds: wall time of the stage's work.
         peak_rss_mib: the process's largest resident set so far.
+        ran_as: what it ran as; empty in manifests of older versions.
     """
 
     stage: str
@@ -35,6 +36,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     peak_rss_mib: float
     shard: str = ""
     started_at: str = ""
+    ran_as: Literal["function", "job", ""] = ""
 
     def digest(self) -> str:
         """Identifies the outputs; a later stage takes it as its input."""

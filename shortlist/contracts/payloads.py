@@ -43,6 +43,13 @@ class ShardRequest(msgspec.Struct, frozen=True, kw_only=True):
     key: str
 
 
+class RankJobRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """Input of the array job that ranks: `children` share the user shards among them."""
+
+    run: Run
+    children: int
+
+
 class MailingRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Input of PlanMailing: `round` is how many times SendEmails has run in this execution."""
 

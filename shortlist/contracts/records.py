@@ -20,7 +20,9 @@ CURRENT: Final = "@current"
 MAX_ID_BYTES: Final = 1024
 """Ids are sort keys, which DynamoDB limits to 1,024 bytes; longer ones are rejected by Prepare."""
 
-RunStatus = Literal["running", "held_back", "published", "completed", "failed"]
+RunStatus = Literal["running", "held_back", "published", "completed", "failed", "stopped"]
+"""stopped: its execution ended without a word, as one that somebody stopped does; shown and never stored."""
+
 DeliveryState = Literal["claimed", "released", "sent", "rejected", "delivered", "bounced", "complained", "suppressed"]
 """claimed: by an execution that was about to send, so in doubt once that execution is gone; released: claimed, but the
 mail service certainly did not take the message, so it may be claimed again; sent: accepted by the service; rejected:
@@ -71,7 +73,12 @@ class CurrentRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """An item of `runs`. `report` is the content of report.json once the run has ended."""
+    """An item of `runs`.
+
+    Attributes:
+        report: the content of report.json once the run has ended.
+        execution: ARN of the newest execution.
+    """
 
     campaign: str
     run_id: str
@@ -81,6 +88,7 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str = ""
     message: str = ""
     report: str = ""
+    execution: str = ""
 
 
 class Delivery(msgspec.Struct, frozen=True, kw_only=True):

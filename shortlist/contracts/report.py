@@ -4,7 +4,7 @@ import msgspec
 
 from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
-from shortlist.contracts.metrics import GroupMetrics
+from shortlist.contracts.metrics import EpochFigures, GroupMetrics
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.summaries import RejectReason
 
@@ -62,11 +62,15 @@ class KindFigures(Figures, frozen=True, kw_only=True):
 
 
 class Metrics(KindFigures, frozen=True, kw_only=True):
-    """Of the hold-out; the figures at the top are those of the campaign's first list, all kinds stand in `kinds`."""
+    """Of the hold-out; the figures at the top are those of the campaign's first list, all kinds stand in `kinds`.
+
+    `epochs` are those of the fits, as `contracts.metrics.HoldoutMetrics` has them.
+    """
 
     x: int
     split: str
     kinds: dict[ListKind, KindFigures]
+    epochs: tuple[EpochFigures, ...] = ()
 
 
 class ListsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +112,7 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True):
         peak_rss_mib: of the largest shard.
         shards: 0 where the stage runs once for the run.
         started_s, ended_s: from the start of the execution; None where an earlier execution of the run did the work.
+        ran_as: function or job; both where shards of one stage were ranked by either.
     """
 
     name: str
@@ -116,6 +121,7 @@ class StageReport(msgspec.Struct, frozen=True, kw_only=True):
     shards: int = 0
     started_s: float | None = None
     ended_s: float | None = None
+    ran_as: str = ""
 
 
 class GateReport(msgspec.Struct, frozen=True, kw_only=True):

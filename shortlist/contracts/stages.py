@@ -1,11 +1,12 @@
 """The stage words: one word is an ASL state, a stage module, a folder in `jobs/` or `lambdas/`, a function, a log."""
 
 import re
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 StageName = Literal[
     "Prepare",
     "Train",
+    "PlanCompute",
     "Repackage",
     "BuildIndex",
     "Evaluate",
@@ -20,8 +21,13 @@ StageName = Literal[
     "NotifyFailure",
 ]
 
-BATCH_STAGES: Final[tuple[StageName, ...]] = ("Prepare", "Train")
+GrowingStage = Literal["Repackage", "BuildIndex", "Rank"]
+GROWING_STAGES: Final[tuple[GrowingStage, ...]] = get_args(GrowingStage)
+"""Functions as long as one is large enough, else jobs, as PlanCompute says; the job's state is the word with `Job`."""
+
+BATCH_STAGES: Final[tuple[StageName, ...]] = ("Prepare", "Train", *GROWING_STAGES)
 LAMBDA_STAGES: Final[tuple[StageName, ...]] = (
+    "PlanCompute",
     "Repackage",
     "BuildIndex",
     "Evaluate",
@@ -35,7 +41,14 @@ LAMBDA_STAGES: Final[tuple[StageName, ...]] = (
     "Report",
     "NotifyFailure",
 )
-STAGES: Final[tuple[StageName, ...]] = BATCH_STAGES + LAMBDA_STAGES
+STAGES: Final[tuple[StageName, ...]] = tuple(dict.fromkeys(BATCH_STAGES + LAMBDA_STAGES))
+
+STAGE_OF_JOB: Final[dict[str, StageName]] = {
+    "Prepare": "Prepare",
+    "Train": "Train",
+    **{f"{stage}Job": stage for stage in GROWING_STAGES},
+}
+"""State that waits for a job -> the stage that the job runs."""
 
 RESUMABLE_STAGES: Final[tuple[StageName, ...]] = (
     "Prepare",

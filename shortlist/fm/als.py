@@ -18,16 +18,18 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csr_array
 
-from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from shortlist.fm.kernels import observed_misses, solve_rows
 from shortlist.fm.model import FactorModel
-from shortlist.fm.ridge import FeatureRidge
+from shortlist.fm.new_items import fit_to_purchases
+from shortlist.fm.ridge import FeatureRidge, self_interaction
 from shortlist.fm.storage import Settings
-from shortlist.fm.threads import Threads
+from shortlist.fm.threads import Threads, aligned
 from shortlist.fm.totals import split
 from shortlist.latent import item_latent, user_latent
 
 FINAL_STEPS: Final = 12  # of conjugate gradients: leaves users within 1e-4 of the exact solution
+ROW_WORK: Final = 8  # what a row costs beside its pairs, in pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,15 +43,19 @@ class RankingSettings:
     feature_regularization: float
     init_scale: float
     steps: int
+    new_item_regularization: float | None = None
 
 
 @dataclass(slots=True)
 class State:
-    """The unknowns after an epoch.
+    """The unknowns after an epoch, in arrays of their own, which the next one changes.
+
+    Users, items and their features' factors stand in one basis, which changes with every half-epoch.
 
     Attributes:
         users: float32 (n_users, k), total vectors.
-        items: float32 (n_items, k + 1), total vectors and biases.
+        items: float32 (n_items, k), total vectors.
+        biases: float32 (n_items,), of items.
         user_weights: float32 (f_users, k), W_u.
         item_weights: float32 (f_items, k + 1), W_i and the features' linear weights.
         epoch: epochs done.
@@ -57,17 +63,30 @@ class State:
 
     users: Float32Array
     items: Float32Array
+    biases: Float32Array
     user_weights: Float32Array
     item_weights: Float32Array
     epoch: int = 0
 
+    def __post_init__(self) -> None:
+        self.users, self.items = aligned(self.users), aligned(self.items)
+        self.biases, self.item_weights = self.biases.copy(), self.item_weights.copy()
+
+    def rotate(self, basis: Float64Array, threads: Threads) -> None:
+        """Everything into `basis`, float64 (k, k), orthonormal columns; products stay what they are."""
+        rotation = np.ascontiguousarray(basis.astype(np.float32))
+        threads.rotate(self.users, rotation)
+        threads.rotate(self.items, rotation)
+        self.user_weights = self.user_weights @ rotation
+        self.item_weights[:, : len(basis)] = self.item_weights[:, : len(basis)] @ rotation
+
 
 @dataclass(frozen=True, slots=True)
 class Half:
-    """One side's rows of observed pairs, longest first, with their regularisation."""
+    """One side's rows of observed pairs, with their regularisation and each thread's share of them."""
 
     pairs: csr_array
-    order: Int64Array
+    lanes: Int64Array
     regularization: Float32Array
     ridge: FeatureRidge | None
 
@@ -77,14 +96,14 @@ class Half:
         return self.pairs.indptr.astype(np.int64), self.pairs.indices.astype(np.int32, copy=False)
 
     @classmethod
-    def of(cls, pairs: csr_array, features: csr_array | None, settings: RankingSettings) -> "Half":
+    def of(cls, pairs: csr_array, features: csr_array | None, settings: RankingSettings, n_threads: int) -> "Half":
         counts = np.diff(pairs.indptr)
         pull = (counts + settings.unobserved_weight * pairs.shape[1]) ** settings.regularization_exponent
         regularization = (settings.regularization * pull).astype(np.float32)
         ridge = None
         if features is not None and features.shape[1]:
             ridge = FeatureRidge(features, regularization, settings.feature_regularization)
-        return cls(pairs, np.argsort(-counts, kind="stable"), regularization, ridge)
+        return cls(pairs, _shares(counts, n_threads), regularization, ridge)
 
 
 class RankingProblem:
@@ -102,19 +121,19 @@ class RankingProblem:
         """Both interactions (n_users, n_items) hold confidences > 0, without duplicates, columns ascending in a row."""
         self.settings = settings
         self._threads = threads
-        self._users = Half.of(interactions, user_features, settings)
-        self._items = Half.of(csr_array(item_interactions.T), item_features, settings)
+        self._users = Half.of(interactions, user_features, settings, threads.n)
+        self._items = Half.of(csr_array(item_interactions.T), item_features, settings, threads.n)
 
     def start(self, seed: int) -> State:
         """Small random items; users, biases and features at zero."""
         k = self.settings.n_factors
         n_users, n_items = self._users.pairs.shape
-        items = np.zeros((n_items, k + 1), np.float32)
-        scale = self.settings.init_scale / np.sqrt(k)
-        items[:, :k] = np.random.default_rng(seed).standard_normal((n_items, k), np.float32) * np.float32(scale)
+        items = np.random.default_rng(seed).standard_normal((n_items, k), np.float32)
+        items *= np.float32(self.settings.init_scale / np.sqrt(k))
         return State(
             np.zeros((n_users, k), np.float32),
             items,
+            np.zeros(n_items, np.float32),
             np.zeros((self._users.ridge.features.shape[1] if self._users.ridge else 0, k), np.float32),
             np.zeros((self._items.ridge.features.shape[1] if self._items.ridge else 0, k + 1), np.float32),
         )
@@ -126,104 +145,129 @@ class RankingProblem:
         state.epoch += 1
 
     def finish(self, state: State) -> None:
-        """Solve the users once more, to the end: each is then the exact answer to the final items, as in fold-in."""
-        if state.epoch:
-            self._solve_users(state, steps=FINAL_STEPS)
+        """Solve the users once more, to the end: each is then the exact answer to the final items, as in fold-in.
+
+        Where new items matter, the factors of item features are then fitted to the purchases; no total changes.
+        """
+        if not state.epoch:
+            return
+        self._solve_users(state, steps=FINAL_STEPS)
+        if self.settings.new_item_regularization is not None and self._items.ridge:
+            state.item_weights = fit_to_purchases(
+                state.item_weights,
+                np.column_stack([state.users, np.ones(len(state.users), np.float32)]),
+                self._items.pairs,
+                self._items.ridge.features,
+                unobserved_weight=self.settings.unobserved_weight,
+                strength=self.settings.new_item_regularization,
+            )
 
     def loss(self, state: State) -> float:
         """L without its regularisation, a pair: what the model misses."""
-        half, k = self._users, self.settings.n_factors
-        users = np.column_stack([state.users, np.ones(len(state.users), np.float32)])
-        pairs = half.pairs
-        misses = observed_misses(*half.places, pairs.data, users, state.items)
-        everywhere = np.vdot(self._threads.gram(users), self._threads.gram(state.items[:, : k + 1]))
-        return float(misses.sum() + self.settings.unobserved_weight * everywhere) / max(pairs.nnz, 1)
+        half, crew, n_users = self._users, self._threads, len(state.users)
+        misses = observed_misses(*half.places, half.pairs.data, state.users, state.items, state.biases)
+        of_users = crew.weighted_sum(np.ones(n_users, np.float32), state.users)
+        of_items = crew.weighted_sum(state.biases, state.items)
+        squares = [
+            np.vdot(crew.gram(state.users), crew.gram(state.items)),
+            2 * of_users @ of_items,
+            n_users * np.square(state.biases, dtype=np.float64).sum(),
+        ]
+        everywhere = float(sum(squares))
+        return float(misses.sum() + self.settings.unobserved_weight * everywhere) / max(half.pairs.nnz, 1)
 
     def _solve_users(self, state: State, steps: int | None = None) -> None:
-        half, k = self._users, self.settings.n_factors
-        prior = None
+        """In the eigenbasis of the items' Gramian, where all pairs together are a diagonal."""
+        half, k, alpha = self._users, self.settings.n_factors, self.settings.unobserved_weight
+        prior = _nothing(k)
         if half.ridge and state.epoch:
             state.user_weights = half.ridge.improve(state.user_weights, state.users)
+        values, basis = np.linalg.eigh(self._threads.gram(state.items))
+        state.rotate(basis, self._threads)
+        if half.ridge and state.epoch:
             prior = half.ridge.features @ state.user_weights
-        fixed, bias = np.ascontiguousarray(state.items[:, :k]), np.ascontiguousarray(state.items[:, k])
-        pull = -self.settings.unobserved_weight * (bias.astype(np.float64) @ fixed)
-        steps = steps or self.settings.steps
-        state.users = self._solve(half, fixed, 1 - bias, pull, prior, state.users, steps)
+        solve_rows(
+            *half.places,
+            half.pairs.data,
+            1 - state.biases,
+            half.lanes,
+            state.items,
+            (alpha * np.maximum(values, 0)).astype(np.float32),
+            (-alpha * self._threads.weighted_sum(state.biases, state.items)).astype(np.float32),
+            np.zeros(k, np.float32),
+            0.0,
+            half.regularization,
+            prior,
+            state.users,
+            np.empty(0, np.float32),
+            steps or self.settings.steps,
+        )
 
     def _solve_items(self, state: State) -> None:
-        half, k = self._items, self.settings.n_factors
-        prior = None
+        """The same, given the users; a bias meets every user with 1, which couples it to all factors."""
+        half, k, alpha = self._items, self.settings.n_factors, self.settings.unobserved_weight
+        prior = _nothing(k + 1)
+        values, basis = np.linalg.eigh(self._threads.gram(state.users))
+        state.rotate(basis, self._threads)
         if half.ridge and state.epoch:
             prior = self._item_prior(half.ridge, state)
-        fixed = np.column_stack([state.users, np.ones(len(state.users), np.float32)])
-        wanted = np.ones(len(state.users), np.float32)
-        state.items = self._solve(half, fixed, wanted, np.zeros(k + 1), prior, state.items, self.settings.steps)
+        everyone = np.ones(len(state.users), np.float32)
+        solve_rows(
+            *half.places,
+            half.pairs.data,
+            everyone,
+            half.lanes,
+            state.users,
+            (alpha * np.maximum(values, 0)).astype(np.float32),
+            np.zeros(k, np.float32),
+            (alpha * self._threads.weighted_sum(everyone, state.users)).astype(np.float32),
+            alpha * len(state.users),
+            half.regularization,
+            prior,
+            state.items,
+            state.biases,
+            self.settings.steps,
+        )
 
     def _item_prior(self, ridge: FeatureRidge, state: State) -> Float32Array:
         """What the features say of every item, their interactions with each other included, as the FM has them."""
         k = self.settings.n_factors
-        targets = state.items.copy()
-        targets[:, k] -= _self_interaction(ridge.features, ridge.features @ state.item_weights, state.item_weights)
+        targets = np.column_stack([state.items, state.biases])
+        targets[:, k] -= self_interaction(ridge.features, ridge.features @ state.item_weights, state.item_weights)
         state.item_weights = ridge.improve(state.item_weights, targets)
         prior: Float32Array = ridge.features @ state.item_weights
-        prior[:, k] += _self_interaction(ridge.features, prior, state.item_weights)
+        prior[:, k] += self_interaction(ridge.features, prior, state.item_weights)
         return prior
 
-    def _solve(
-        self,
-        half: Half,
-        fixed: Float32Array,
-        wanted: Float32Array,
-        pull: np.ndarray[tuple[int], np.dtype[np.float64]],
-        prior: Float32Array | None,
-        rows: Float32Array,
-        steps: int,
-    ) -> Float32Array:
-        """One half-epoch in the eigenbasis of the fixed side's Gramian, where all pairs together are a diagonal."""
-        values, basis = np.linalg.eigh(self._threads.gram(fixed))
-        rotation = np.ascontiguousarray(basis.astype(np.float32))
-        solved = self._threads.times(rows, rotation)
-        solve_rows(
-            *half.places,
-            half.pairs.data,
-            wanted,
-            half.order,
-            self._threads.times(fixed, rotation),
-            (self.settings.unobserved_weight * np.maximum(values, 0)).astype(np.float32),
-            (pull @ basis).astype(np.float32),
-            half.regularization,
-            np.zeros_like(solved) if prior is None else self._threads.times(prior, rotation),
-            solved,
-            steps,
-            self._threads.n,
-        )
-        return self._threads.times(solved, np.ascontiguousarray(rotation.T))
+
+def _shares(counts: Int64Array, n_threads: int) -> Int64Array:
+    """Rows cut into runs of about the same work, int64 (n_threads + 1,)."""
+    work = np.cumsum(np.asarray(counts, np.int64) + ROW_WORK)
+    ends = work[-1] * np.arange(1, n_threads) // n_threads if len(work) else np.zeros(n_threads - 1)
+    return np.concatenate([[0], np.searchsorted(work, ends), [len(work)]]).astype(np.int64)
+
+
+def _nothing(width: int) -> Float32Array:
+    """The prior of rows without features."""
+    return np.empty((0, width), np.float32)
 
 
 def to_model(
     state: State, user_features: csr_array | None, item_features: csr_array | None, settings: Settings
 ) -> FactorModel:
     """Split totals into ids and features so that the FM's own formula gives s_ui; users' constants become zero."""
-    k = state.users.shape[1]
     users = split(state.users, np.zeros(len(state.users), np.float32), state.user_weights, user_features)
-    items = split(state.items[:, :k], state.items[:, k], state.item_weights, item_features)
+    items = split(state.items, state.biases, state.item_weights, item_features)
     return FactorModel(0.0, users, items, settings)
 
 
 def from_model(model: FactorModel, user_features: csr_array | None, item_features: csr_array | None) -> State:
     """The state that `to_model` would turn into `model`, as epoch 0 with features already known."""
+    items = item_latent(model, item_features)
     return State(
-        np.ascontiguousarray(user_latent(model, user_features)[:, : model.n_factors]),
-        item_latent(model, item_features),
+        user_latent(model, user_features)[:, : model.n_factors],
+        items[:, : model.n_factors],
+        items[:, model.n_factors],
         model.users.feature_factors.copy(),
         np.column_stack([model.items.feature_factors, model.items.feature_weights]),
     )
-
-
-def _self_interaction(features: csr_array, totals: Float32Array, weights: Float32Array) -> Float32Array:
-    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row; `totals` is xW; the last column, the linear weights, is left out."""
-    among = totals[:, :-1]
-    norms = np.einsum("fk,fk->f", weights[:, :-1], weights[:, :-1])
-    alone = csr_array((features.data**2, features.indices, features.indptr), shape=features.shape) @ norms
-    crossed: Float32Array = (np.einsum("rk,rk->r", among, among) - alone) / 2
-    return crossed

@@ -15,23 +15,23 @@ from typing import Any, Final
 
 import llvmlite.binding as llvm
 import numba
-from numba import float32, int32, int64, uint32
+from numba import float32, float64, int32, int64, uint32
 
 import shortlist
 from shortlist.errors import ShortlistError
-from shortlist.fm import chance_kernels, feature_kernels, kernels, row_kernels, score_kernels
+from shortlist.fm import chance_kernels, feature_kernels, kernels, prefetch, row_kernels, score_kernels
 
-MODULES: Final = (kernels, row_kernels, feature_kernels, score_kernels, chance_kernels)
+MODULES: Final = (kernels, prefetch, row_kernels, feature_kernels, score_kernels, chance_kernels)
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]
 _ROWS: Final = (int64[::1], int32[::1], _VECTOR)
 
 SIGNATURES: Final = {
     kernels.solve_rows: (
-        *(*_ROWS, _VECTOR, int64[::1], _MATRIX, _VECTOR, _VECTOR, _VECTOR),
-        *(_MATRIX, _MATRIX, int64, int64),
+        *(*_ROWS, _VECTOR, int64[::1], _MATRIX, _VECTOR, _VECTOR, _VECTOR, float64),
+        *(_VECTOR, _MATRIX, _MATRIX, _VECTOR, int64),
     ),
-    kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX),
+    kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX, _VECTOR),
     row_kernels.draw_rows: (
         *(int64[::1], int32[::1], int64[::1], *[_VECTOR] * 3, int64[::1], int64[::1], *[_MATRIX] * 3, _VECTOR),
         *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),

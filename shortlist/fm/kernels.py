@@ -1,14 +1,25 @@
-"""Numba kernels: compressed rows and rotated factors in, the rows' new factors out. Compiled once, then cached."""
+"""Numba kernels: compressed rows and the other side's factors in, the rows' new factors out.
 
-import math
+Before LLVM's vectorised loops store, they ask at run time whether what they store to lies too near behind what they
+read; if so a scalar loop runs, which rounds otherwise, and where numpy happened to put an array would be seen in the
+result. So no loop both stores and sums, and a row's own vectors lie apart from each other and behind a gap (`APART`).
+"""
 
 import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from shortlist.fm.prefetch import prefetch
+
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
+
+AHEAD = 16  # pairs: long enough for memory to answer, short enough to stay in the nearest cache
+LINE = 16  # numbers in a cache line
+APART = 256  # numbers, more than a vectorised loop takes at a time
+ZERO = np.float32(0)
+SOLVED = np.float32(1e-12)
 
 
 @njit(parallel=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]
@@ -17,131 +28,171 @@ def solve_rows(
     indices: Int32,
     confidence: Float32,
     target: Float32,
-    order: Int64,
+    lanes: Int64,
     fixed: Float32,
     diagonal: Float32,
     linear: Float32,
+    coupling: Float32,
+    corner: float,
     regularization: Float32,
     prior: Float32,
     solved: Float32,
+    biases: Float32,
     steps: int,
-    lanes: int,
 ) -> None:
-    """Improve every row of `solved` by preconditioned conjugate gradients, in place.
+    """Improve every row x of `solved`, and its bias b in `biases`, by preconditioned conjugate gradients, in place.
 
-    Row r minimises  sum_j c_j (t_j - x.h_j)^2  +  x'Dx - 2 x.g  +  reg_r |x - m_r|^2, where D = diag(`diagonal`)
-    stands for every pair (the Gramian in its own eigenbasis) and g is `linear`. Dividing by the square root of the
-    diagonal leaves "identity + observed pairs", which two or three steps from the last epoch's row solve well enough.
+    Row r minimises  sum_j c_j (t_j - x.h_j - b)^2  +  x'Dx + 2 b x.s + b^2 `corner` - 2 x.g  +  reg_r |(x, b) - m_r|^2
+
+    where D = diag(`diagonal`), s = `coupling` and `corner` stand for every pair, D being the Gramian of `fixed` in its
+    own eigenbasis, and g is `linear`. This shared part and the regularisation are solved exactly, at the cost of a few
+    products a number, and precondition the observed pairs: two or three steps from the last epoch's row are enough.
+
+    Args:
+        lanes: int64 (n_threads + 1,), first row of each thread's share.
+        prior: (n_rows, k + 1) or, without biases, (n_rows, k): m. Without rows: zeros.
+        biases: (n_rows,), or empty: b is then no unknown but zero, and `coupling` has to be zero.
     """
     width = fixed.shape[1]
-    longest = 1
-    for row in range(indptr.size - 1):
-        longest = max(longest, indptr[row + 1] - indptr[row])
-    for lane in prange(lanes):
-        gathered = np.empty((longest, width), np.float32)
-        goal = np.empty(longest, np.float32)
-        scale = np.empty(width, np.float32)
-        y = np.empty(width, np.float32)
-        residual = np.empty(width, np.float32)
-        direction = np.empty(width, np.float32)
-        image = np.empty(width, np.float32)
-        for place in range(lane, order.size, lanes):
-            row = order[place]
-            start = indptr[row]
-            n = indptr[row + 1] - start
+    biased = np.float32(biases.size > 0)
+    apart = 1 + APART // width
+    for lane in prange(lanes.size - 1):
+        own = np.empty((7 * apart, width), np.float32)
+        shared, inverse, x = own[apart], own[2 * apart], own[3 * apart]
+        residual, direction, image = own[4 * apart], own[5 * apart], own[6 * apart]
+        for row in range(lanes[lane], lanes[lane + 1]):
             ridge = regularization[row]
+            own_corner = np.float32(corner) + ridge
             for c in range(width):
-                scale[c] = np.float32(1.0) / math.sqrt(diagonal[c] + ridge)
-                y[c] = solved[row, c] / scale[c]
-                residual[c] = (linear[c] + ridge * prior[row, c]) * scale[c] - y[c]
-            for j in range(n):
-                col = indices[start + j]
-                root = math.sqrt(confidence[start + j])
-                for c in range(width):
-                    gathered[j, c] = fixed[col, c] * scale[c] * root
-                goal[j] = target[col] * root
-            for j in range(n):
-                dot = np.float32(0.0)
-                for c in range(width):
-                    dot += gathered[j, c] * y[c]
-                miss = goal[j] - dot
-                for c in range(width):
-                    residual[c] += miss * gathered[j, c]
-            _descend(gathered, n, y, residual, direction, image, steps)
+                shared[c] = diagonal[c] + ridge
+                inverse[c] = np.float32(1) / shared[c]
+            rest = ZERO
             for c in range(width):
-                solved[row, c] = y[c] * scale[c]
+                rest += coupling[c] * coupling[c] * inverse[c]
+            rest = max(own_corner - rest, ridge)  # never less, but for rounding
+            b, b_residual = ZERO, ZERO
+            for c in range(width):
+                x[c] = solved[row, c]
+            if biases.size:
+                b = biases[row]
+                b_residual = -own_corner * b - _dot(coupling, x)
+            for c in range(width):
+                residual[c] = linear[c] - shared[c] * x[c] - coupling[c] * b
+            if prior.shape[0]:
+                for c in range(width):
+                    residual[c] += ridge * prior[row, c]
+                if biases.size:
+                    b_residual += ridge * prior[row, width]
+            pairs = (indptr[row], indptr[row + 1])
+            b_residual += biased * _add_pairs(
+                indices, confidence, target, np.float32(1), pairs, fixed, x, b, residual, True
+            )
+            squared, b_direction = ZERO, ZERO
+            for step in range(steps):
+                b_image = biased * (b_residual - _dot_scaled(coupling, inverse, residual)) / rest
+                for c in range(width):
+                    image[c] = (residual[c] - coupling[c] * b_image) * inverse[c]
+                before, squared = squared, _dot(residual, image) + b_residual * b_image
+                if squared < SOLVED:
+                    break
+                turn = squared / before if step else ZERO
+                if step:
+                    for c in range(width):
+                        direction[c] = image[c] + turn * direction[c]
+                else:
+                    for c in range(width):
+                        direction[c] = image[c]
+                b_direction = b_image + turn * b_direction
+                b_image = -own_corner * b_direction - biased * _dot(coupling, direction)
+                for c in range(width):
+                    image[c] = -shared[c] * direction[c] - coupling[c] * b_direction
+                b_image += biased * _add_pairs(
+                    indices, confidence, target, ZERO, pairs, fixed, direction, b_direction, image, False
+                )
+                length = -squared / (_dot(direction, image) + b_direction * b_image)
+                for c in range(width):
+                    x[c] += length * direction[c]
+                for c in range(width):
+                    residual[c] += length * image[c]
+                b += length * b_direction
+                b_residual += length * b_image
+            for c in range(width):
+                solved[row, c] = x[c]
+            if biases.size:
+                biases[row] = b
 
 
 @njit(fastmath=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
-def _descend(
-    gathered: Float32, n: int, y: Float32, residual: Float32, direction: Float32, image: Float32, steps: int
-) -> None:
-    """Conjugate gradient steps on (I + G'G) y = rhs, G the first n rows of `gathered`; changes y and residual.
+def _add_pairs(
+    indices: Int32,
+    confidence: Float32,
+    target: Float32,
+    wanted: float,
+    pairs: tuple[int, int],
+    fixed: Float32,
+    x: Float32,
+    b: float,
+    total: Float32,
+    first: bool,
+) -> np.float32:
+    """total += sum_j c_j (wanted t_j - x.h_j - b) h_j over a row's pairs; the sum without h_j is returned.
 
-    No loop both stores and sums: before it vectorises one, LLVM asks at run time whether the arrays overlap, and where
-    it cannot tell it takes the scalar loop, which adds in another order: the same purchases would give other bytes.
+    Four pairs at a time; what is missing from the last four is its last pair again, of no weight.
     """
-    width = y.size
-    squared = np.float32(0.0)
-    for c in range(width):
-        direction[c] = residual[c]
-    for c in range(width):
-        squared += residual[c] * residual[c]
-    for _ in range(steps):
-        if squared < np.float32(1e-12):
-            break
-        for c in range(width):
-            image[c] = direction[c]
-        whole = n - n % 4
-        for j in range(0, whole, 4):
-            d0 = np.float32(0.0)
-            d1 = np.float32(0.0)
-            d2 = np.float32(0.0)
-            d3 = np.float32(0.0)
-            for c in range(width):
-                p = direction[c]
-                d0 += gathered[j, c] * p
-                d1 += gathered[j + 1, c] * p
-                d2 += gathered[j + 2, c] * p
-                d3 += gathered[j + 3, c] * p
-            for c in range(width):
-                image[c] += (
-                    d0 * gathered[j, c] + d1 * gathered[j + 1, c] + d2 * gathered[j + 2, c] + d3 * gathered[j + 3, c]
-                )
-        for j in range(whole, n):
-            dot = np.float32(0.0)
-            for c in range(width):
-                dot += gathered[j, c] * direction[c]
-            for c in range(width):
-                image[c] += dot * gathered[j, c]
-        curvature = np.float32(0.0)
-        for c in range(width):
-            curvature += direction[c] * image[c]
-        length = squared / curvature
-        previous = squared
-        squared = np.float32(0.0)
-        for c in range(width):
-            y[c] += length * direction[c]
-            residual[c] -= length * image[c]
-        for c in range(width):
-            squared += residual[c] * residual[c]
-        turn = squared / previous
-        for c in range(width):
-            direction[c] = residual[c] + turn * direction[c]
+    last = pairs[1] - 1
+    alone = ZERO
+    for j in range(pairs[0], pairs[1], 4):
+        j1, j2, j3 = min(j + 1, last), min(j + 2, last), min(j + 3, last)
+        i0, i1, i2, i3 = indices[j], indices[j1], indices[j2], indices[j3]
+        if first:
+            for ahead in range(j + AHEAD, min(j + AHEAD + 4, indices.size)):
+                for c in range(0, x.size, LINE):
+                    prefetch(fixed, np.int64(indices[ahead]), c)
+        d0, d1, d2, d3 = ZERO, ZERO, ZERO, ZERO
+        for c in range(x.size):
+            d0 += fixed[i0, c] * x[c]
+            d1 += fixed[i1, c] * x[c]
+            d2 += fixed[i2, c] * x[c]
+            d3 += fixed[i3, c] * x[c]
+        d0 = confidence[j] * (wanted * target[i0] - d0 - b)
+        d1 = confidence[j1] * (wanted * target[i1] - d1 - b) if j < last else ZERO
+        d2 = confidence[j2] * (wanted * target[i2] - d2 - b) if j + 1 < last else ZERO
+        d3 = confidence[j3] * (wanted * target[i3] - d3 - b) if j + 2 < last else ZERO
+        alone += d0 + d1 + d2 + d3
+        for c in range(x.size):
+            total[c] += d0 * fixed[i0, c] + d1 * fixed[i1, c] + d2 * fixed[i2, c] + d3 * fixed[i3, c]
+    return alone
+
+
+@njit(fastmath=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _dot(a: Float32, b: Float32) -> np.float32:
+    total = ZERO
+    for c in range(a.size):
+        total += a[c] * b[c]
+    return total
+
+
+@njit(fastmath=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _dot_scaled(a: Float32, scale: Float32, b: Float32) -> np.float32:
+    total = ZERO
+    for c in range(a.size):
+        total += a[c] * scale[c] * b[c]
+    return total
 
 
 @njit(parallel=True, fastmath=True, cache=True)  # type: ignore[untyped-decorator]
 def observed_misses(
-    indptr: Int64, indices: Int32, confidence: Float32, users: Float32, items: Float32
+    indptr: Int64, indices: Int32, confidence: Float32, users: Float32, items: Float32, biases: Float32
 ) -> NDArray[np.float64]:
-    """Σ c (1 − u.i)² over the observed pairs of every row, float64 (n_rows,)."""
+    """Σ c (1 − u.i − b_i)² over the observed pairs of every row, float64 (n_rows,)."""
     misses = np.zeros(indptr.size - 1)
     for row in prange(indptr.size - 1):
         total = 0.0
         for j in range(indptr[row], indptr[row + 1]):
-            dot = np.float32(0.0)
+            item = indices[j]
+            dot = biases[item]
             for c in range(users.shape[1]):
-                dot += users[row, c] * items[indices[j], c]
+                dot += users[row, c] * items[item, c]
             total += confidence[j] * (1.0 - dot) ** 2
         misses[row] = total
     return misses

@@ -19,7 +19,7 @@ def split(totals: Float32Array, offset: Float32Array, weights: Float32Array, fea
     k = totals.shape[1]
     if features is None or features.shape[1] == 0:
         empty = Side.zeros(0, 0, k)
-        return Side(np.ascontiguousarray(totals), offset.copy(), empty.feature_factors, empty.feature_weights)
+        return Side(totals.copy(), offset.copy(), empty.feature_factors, empty.feature_weights)
     factors = np.ascontiguousarray(weights[:, :k])
     linear = weights[:, k].copy() if weights.shape[1] > k else np.zeros(len(weights), np.float32)
     from_features: Float32Array = features @ factors

@@ -20,6 +20,7 @@ STATUS_TITLES: Final[dict[RunStatus, str]] = {
     "published": "published, not mailed",
     "held_back": "held back",
     "failed": "failed",
+    "stopped": "stopped",
 }
 _OUTCOMES: Final = (
     ("mails_sent", "sent", "sent"),

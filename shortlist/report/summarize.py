@@ -11,7 +11,7 @@ from shortlist.config import Campaign
 from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.manifests import Manifest
-from shortlist.contracts.metrics import KindMetrics, ListMetrics, RunMetrics
+from shortlist.contracts.metrics import EpochFigures, KindMetrics, ListMetrics, RunMetrics
 from shortlist.contracts.payloads import Run
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.report import (
@@ -130,7 +130,13 @@ def _metrics(metrics: RunMetrics, first: ListKind) -> Metrics:
         x=holdout.x,
         split=holdout.split,
         kinds=kinds,
+        epochs=tuple(_rounded(epoch) for epoch in holdout.epochs),
     )
+
+
+def _rounded(epoch: EpochFigures) -> EpochFigures:
+    recall = None if epoch.recall is None else round(epoch.recall, 6)
+    return msgspec.structs.replace(epoch, loss=round(epoch.loss, 6), recall=recall)
 
 
 def _kind(measured: KindMetrics, published: ListMetrics | None) -> KindFigures:
@@ -178,4 +184,5 @@ def _stages(by_stage: Mapping[str, Sequence[Manifest]], start: datetime) -> Iter
             shards=len(parts) if stage in SHARD_STAGES else 0,
             started_s=round(min(began for began, _ in now_made), 3) if now_made else None,
             ended_s=round(max(ended for _, ended in now_made), 3) if now_made else None,
+            ran_as=" and ".join(sorted({part.ran_as for part in parts if part.ran_as})),
         )

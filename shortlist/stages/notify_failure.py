@@ -7,8 +7,7 @@ import msgspec
 from shortlist.contracts.keys import RunKeys, shard_of
 from shortlist.contracts.payloads import FailureRequest, ShardRequest
 from shortlist.contracts.records import Failure
-from shortlist.contracts.stages import BATCH_STAGES, STAGES_OF_MAP
-from shortlist.errors import MissingObjectError
+from shortlist.contracts.stages import STAGE_OF_JOB, STAGES_OF_MAP
 from shortlist.failures import cure_of, failure_of_function, failure_of_job
 from shortlist.notices import Explanation
 from shortlist.notices import failed as failed_notice
@@ -43,8 +42,9 @@ def notify_failure(
 def explain(request: FailureRequest, *, store: ObjectStore) -> Explanation:
     """Find the sentence behind a failure: a job's own note, a function's exception, or the shard's of a map."""
     state, shard = request.state, ""
-    if state in BATCH_STAGES:
-        failure = _note_of_job(request, store=store) or failure_of_job(request.error, request.cause)
+    if state in STAGE_OF_JOB:
+        state = STAGE_OF_JOB[state]
+        failure = _note_of_job(state, request, store=store) or failure_of_job(request.error, request.cause)
     elif state in STAGES_OF_MAP:
         state, shard, failure = _failure_in_map(request, store=store)
     else:
@@ -54,14 +54,13 @@ def explain(request: FailureRequest, *, store: ObjectStore) -> Explanation:
     )
 
 
-def _note_of_job(request: FailureRequest, *, store: ObjectStore) -> Failure | None:
-    """What the job itself wrote before it ended; None where it was killed, or where an earlier execution wrote it."""
-    try:
-        raw = store.read(RunKeys(request.run.run_id).failure(request.state))
-    except MissingObjectError:
-        return None
-    note = msgspec.json.decode(raw, type=Failure)
-    return note if note.execution == request.run.execution else None
+def _note_of_job(stage: str, request: FailureRequest, *, store: ObjectStore) -> Failure | None:
+    """What the job, or its first child, wrote in this execution before it ended; None where it was killed."""
+    for entry in store.list(RunKeys(request.run.run_id).failures(stage)):
+        note = msgspec.json.decode(store.read(entry.key), type=Failure)
+        if note.execution == request.run.execution:
+            return note
+    return None
 
 
 def _failure_in_map(request: FailureRequest, *, store: ObjectStore) -> tuple[str, str, Failure]:

@@ -261,7 +261,8 @@ def _note_running(run: Run, *, runs: RunsTable, clock: Clock) -> None:
             status="running",
             started_at=run.started_at or now,
             as_of=run.as_of,
+            execution=run.execution,
         )
     else:
-        record = msgspec.structs.replace(earlier, status="running", finished_at="", message="")
+        record = msgspec.structs.replace(earlier, status="running", finished_at="", message="", execution=run.execution)
     runs.put(record)

@@ -118,6 +118,7 @@ def _with_this_stage(figures: Report, began: datetime, ended: datetime, start: d
         peak_rss_mib=round(peak_rss_mib(), 1),
         started_s=round((began - start).total_seconds(), 3),
         ended_s=round((ended - start).total_seconds(), 3),
+        ran_as="function",
     )
     return msgspec.structs.replace(
         figures, stages=(*figures.stages, this), seconds_total=round((ended - start).total_seconds(), 3)

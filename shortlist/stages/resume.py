@@ -1,5 +1,6 @@
 """Run a stage's work once: a manifest that matches the inputs means it is done. Work in, manifest out."""
 
+import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
@@ -84,6 +85,7 @@ def run_once(
         started_at=started.isoformat(),
         seconds=round((clock.now() - started).total_seconds(), 3),
         peak_rss_mib=round(peak_rss_mib(), 1),
+        ran_as="job" if "AWS_BATCH_JOB_ID" in os.environ else "function",
     )
     store.write(key, msgspec.json.encode(manifest))
     return manifest, False

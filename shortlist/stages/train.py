@@ -13,45 +13,37 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_array
 
 from shortlist.adopt import Vocabularies, adopt
 from shortlist.config import Campaign, Model
-from shortlist.contracts.arrays import RESPONSE_CODES, BoolArray, Int64Array, npy_bytes
+from shortlist.contracts.arrays import npy_bytes
 from shortlist.contracts.keys import RunKeys
-from shortlist.contracts.lists import LIST_KINDS
 from shortlist.contracts.manifests import Manifest, Output, digest
 from shortlist.contracts.metrics import HoldoutMetrics
-from shortlist.contracts.payloads import Run, StageRequest
-from shortlist.dataset.dataset import Dataset, FeatureMatrix, ResponseRows
-from shortlist.errors import ContractError
-from shortlist.evaluate import (
-    Pairs,
-    Ranked,
-    popular_where_unknown,
-    rank,
-    rank_by_own_purchases,
-    rank_by_popularity,
-)
+from shortlist.contracts.payloads import StageRequest
+from shortlist.dataset.dataset import Dataset
 from shortlist.fm.history import Interactions
 from shortlist.fm.model import FactorModel
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
-from shortlist.holdout import HoldOut, measure_kinds
+from shortlist.measurement import measured
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
-from shortlist.recommender import Recommender, Shop, latent, learn
+from shortlist.recommender import Recommender, latent, learn
+from shortlist.stages.checkpoint import CheckpointFolder, files_below
+from shortlist.stages.course import CourseNotes
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
+from shortlist.stages.reuse import reused_run
 from shortlist.stages.warm_start import EPOCHS as WARM_EPOCHS
 from shortlist.stages.warm_start import MEASURED as MEASURED_MODEL
 from shortlist.stages.warm_start import Predecessor, WarmStart, predecessor, warm_start
+from shortlist.training_data import TrainingData
 
 HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days")
 """Arrays below `model/history/`: the seen items of all users as contracts.arrays.UserShard describes them."""
-OWN_PURCHASES_HALF_LIFE_DAYS: Final = 90.0
-"""Of the buy-it-again baseline."""
-LATEST: Final = "latest"
 MEASURED: Final = "measured.json"
 """In the checkpoint: the figures of the first fit."""
+COURSE: Final = "course.json"
+"""In the checkpoint: how each epoch went."""
 
 
 def train(
@@ -69,7 +61,7 @@ def train(
     """
     run = request.run
     campaign = read_campaign(run.run_id, store=store)
-    model_run = _model_run(run, runs)
+    model_run = reused_run(run, store=store, runs=runs)
     before = Predecessor() if model_run else predecessor(run, campaign, store=store, runs=runs)
     inputs = {
         "dataset": read_manifest(run.run_id, "Prepare", store=store).digest(),
@@ -89,18 +81,6 @@ def train(
     return run_once("Train", run, inputs, work, store=store, clock=clock)
 
 
-def _model_run(run: Run, runs: RunsTable) -> str:
-    """The run whose model is taken over, empty where this run trains its own."""
-    if run.reuse_model != LATEST:
-        return "" if run.reuse_model == run.run_id else run.reuse_model
-    current = runs.current(run.campaign)
-    if current is None:
-        raise ContractError(
-            f"reuse_model is latest, but {run.campaign} has no published run. Cure: leave reuse_model out once."
-        )
-    return "" if current.run_id == run.run_id else current.run_id
-
-
 class _Training:
     """The fits of one run, from the bucket into the bucket."""
 
@@ -114,27 +94,20 @@ class _Training:
         self._folder = folder
         self._store = store
         self._progress = progress
-        self._pushed: dict[Path, int] = {}
-        dataset = Dataset.from_files(lambda name: store.read(self._keys.dataset(name)))
-        events = dataset.interactions
-        self._dataset = dataset
-        self._held_out = events.held_out
-        self._events = Interactions(events.user_row, events.item_row, events.timestamp, events.weight)
-        self._clicks = _clicks(dataset.responses, campaign.feedback.click_weight)
-        self._shop = Shop(
-            n_users=len(dataset.user_ids),
-            n_items=len(dataset.item_ids),
-            user_features=_matrix(dataset.user_features),
-            item_features=_matrix(dataset.item_features),
-        )
+        self._checkpoint = CheckpointFolder(folder, run_id, store=store, vouching={MEASURED})
+        self._dataset = Dataset.from_files(lambda name: store.read(self._keys.dataset(name)))
+        self._course = CourseNotes(folder / COURSE, fingerprint)
+        self._data = TrainingData.of(self._dataset, campaign.feedback.click_weight)
 
     def fit(self, before: str) -> Work:
         """Measure, then train on everything; both go on from the models of the run `before`, where one is named."""
-        self._fetch_checkpoint()
+        self._checkpoint.fetch()
         warm = warm_start(before, self._dataset, store=self._store) if before else None
-        metrics, repeat = self._measured(warm)
+        found, repeat = self._measured(warm)
         start = warm.everything if warm else None
-        recommender = self._learn("everything", self._events, self._clicks, repeat, start)
+        settings = msgspec.structs.replace(self._campaign.model, epochs=found.epochs)
+        recommender = self._learn("everything", self._data.events, self._data.clicks, settings, repeat, start)
+        metrics = msgspec.structs.replace(found.metrics, epochs=self._course.epochs)
         return self._save(recommender, metrics, self._run_id)
 
     def adopt(self, model_run: str) -> Work:
@@ -148,52 +121,54 @@ class _Training:
         recommender = adopt(
             Recommender.load(adopted),
             vocabularies.matches(Vocabularies.of(self._dataset)),
-            self._events,
-            self._shop,
+            self._data.events,
+            self._data.shop,
             self._campaign.model,
         )
         return self._save(recommender, metrics, model_run)
 
-    def _measured(self, warm: WarmStart | None) -> tuple[HoldoutMetrics, RepeatModel]:
-        """Figures on the held-out interactions, and the repeat model learned without them."""
+    def _measured(self, warm: WarmStart | None) -> tuple["_Measured", RepeatModel]:
+        """Figures on the held-out interactions, the epochs it took, and the repeat model learned without them."""
         note, folder = self._folder / MEASURED, self._folder / "repeat"
         found = msgspec.json.decode(note.read_bytes(), type=_Measured) if note.exists() else None
         if found is not None and found.fingerprint == self._fingerprint:
             self._progress("measurement_resumed", {})
-            return found.metrics, RepeatModel.load(folder)
-        split = int(self._events.timestamp[self._held_out].min(initial=np.iinfo(np.int64).max))
-        clicks = self._clicks.where(self._clicks.timestamp < split) if self._clicks else None
-        known = self._events.where(~self._held_out)
+            return found, RepeatModel.load(folder)
+        data = self._data
         repeat, start = (warm.repeat, warm.measured) if warm else (None, None)
-        recommender = self._learn("measurement", known, clicks, repeat, start)
-        metrics = self._measure(recommender)
+        settings = self._campaign.model
+        recommender = self._learn("measurement", data.known, data.clicks_before_later(), settings, repeat, start)
+        split = str(read_manifest(self._run_id, "Prepare", store=self._store).summary["split"])
+        metrics = measured(recommender, data, self._campaign, split)
+        self._progress("measured", {kind: figures.model.recall for kind, figures in metrics.kinds.items()})
         if self._campaign.model.from_scratch_every > 1:
             recommender.model.save(self._folder / MEASURED_MODEL)
         recommender.repeat.save(folder)
-        note.write_bytes(msgspec.json.encode(_Measured(self._fingerprint, metrics)))
-        self._push_checkpoint()
-        return metrics, recommender.repeat
+        done = _Measured(self._fingerprint, metrics, int(recommender.model.settings["n_epochs"] or 0))
+        note.write_bytes(msgspec.json.encode(done))
+        self._checkpoint.push()
+        return done, recommender.repeat
 
     def _learn(
         self,
         purpose: str,
         events: Interactions,
         clicks: Interactions | None,
+        settings: Model,
         repeat: RepeatModel | None,
         start_from: FactorModel | None,
     ) -> Recommender:
-        settings = self._campaign.model
         if start_from is not None:
             settings = msgspec.structs.replace(settings, epochs=WARM_EPOCHS)
 
         def on_epoch(fit: str, report: EpochReport) -> None:
-            self._push_checkpoint()
-            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": settings.epochs}
-            self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
+            done = self._course.note(purpose, fit, report)
+            self._checkpoint.push()
+            self._progress("epoch_done", done | {"of": settings.epochs, "seconds": report.seconds})
 
         return learn(
             events,
-            self._shop,
+            self._data.shop,
             settings,
             weak=clicks,
             repeat=repeat,
@@ -202,50 +177,12 @@ class _Training:
             checkpoint=self._folder / purpose,
         )
 
-    def _measure(self, recommender: Recommender) -> HoldoutMetrics:
-        shop, x = self._shop, self._campaign.x
-        events, later = self._events.where(~self._held_out), self._events.where(self._held_out)
-        past = recommender.past(events, shop, self._campaign.model)
-        users, items = latent(recommender.model, shop)
-        seen = Pairs(past.indptr, past.item_rows, shop.n_items)
-        relevant = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
-        measured = self._sample(np.intersect1d(relevant.users(), seen.users()))
-        newcomers = self._sample(np.setdiff1d(relevant.users(), seen.users()))
-        repeat = recommender.pair_repeat(past, users, items)
-        decayed = past.decayed_days(OWN_PURCHASES_HALF_LIFE_DAYS).astype(np.float32)
-
-        def ranked(whom: Int64Array) -> dict[str, Ranked]:
-            return {
-                "model": rank(users, items, repeat, seen, whom, x),
-                "popularity": rank_by_popularity(seen, whom, x),
-                "buy_it_again": rank_by_own_purchases(decayed, whom, x),
-            }
-
-        of_newcomers = ranked(newcomers)
-        known = _with_features(shop, self._campaign.model)
-        of_newcomers["model"] = popular_where_unknown(of_newcomers["model"], of_newcomers["popularity"], known)
-        kinds = measure_kinds(ranked(measured), of_newcomers, HoldOut(seen, relevant, items, x), LIST_KINDS)
-        self._progress("measured", {kind: figures.model.recall for kind, figures in kinds.items()})
-        return HoldoutMetrics(
-            x=x,
-            split=str(read_manifest(self._run_id, "Prepare", store=self._store).summary["split"]),
-            users=len(measured),
-            kinds=kinds,
-            settings=msgspec.to_builtins(self._campaign.model),
-        )
-
-    def _sample(self, users: Int64Array) -> Int64Array:
-        most = self._campaign.evaluation.max_users
-        if len(users) <= most:
-            return users
-        return np.sort(np.random.default_rng(self._campaign.model.seed).choice(users, most, replace=False))
-
     def _save(self, recommender: Recommender, metrics: HoldoutMetrics, model_run: str) -> Work:
-        past = recommender.past(self._events, self._shop, self._campaign.model)
+        past = recommender.past(self._data.events, self._data.shop, self._campaign.model)
         arrays: dict[str, NDArray[Any]] = {
             "indptr": past.indptr,
             "item_rows": past.item_rows,
-            "repeat": recommender.pair_repeat(past, *latent(recommender.model, self._shop)),
+            "repeat": recommender.pair_repeat(past, *latent(recommender.model, self._data.shop)),
             "weight": past.weight,
             "last_seen": past.last_seen,
             "days": np.diff(past.day_start).astype(np.int32),
@@ -258,61 +195,19 @@ class _Training:
         recommender.save(folder)
         if self._campaign.model.from_scratch_every > 1 and (self._folder / MEASURED_MODEL).exists():
             shutil.copytree(self._folder / MEASURED_MODEL, folder / MEASURED_MODEL)
-        for path in _files(folder):
+        for path in files_below(folder):
             key = self._keys.model(path.relative_to(folder).as_posix())
             outputs[key] = self._store.upload(path, key)
         key = self._keys.holdout_metrics
         outputs[key] = self._store.write(key, msgspec.json.encode(metrics))
-        self._store.delete([entry.key for entry in self._store.list(self._keys.checkpoint)])
+        self._checkpoint.drop()
         figures = metrics.kinds[self._campaign.lists[0]].model
         return Work(outputs, {"model_run": model_run, "recall": figures.recall, "ndcg": figures.ndcg})
 
-    def _fetch_checkpoint(self) -> None:
-        """Bring back what an earlier attempt left; the fits check that it is theirs."""
-        for entry in self._store.list(self._keys.checkpoint):
-            self._store.download(entry.key, self._folder / entry.key.removeprefix(self._keys.checkpoint))
-
-    def _push_checkpoint(self) -> None:
-        """Leave what changed in the bucket; what vouches for other files goes after them."""
-        vouching = {"manifest.json": 1, MEASURED: 2}
-        for path in sorted(_files(self._folder), key=lambda path: (vouching.get(path.name, 0), path)):
-            changed = path.stat().st_mtime_ns
-            if self._pushed.get(path) != changed:
-                self._store.upload(path, self._keys.checkpoint + path.relative_to(self._folder).as_posix())
-                self._pushed[path] = changed
-
-
-def _with_features(shop: Shop, settings: Model) -> BoolArray:
-    """Users of whom the model knows a feature: bool (n_users,)."""
-    if shop.user_features is None or not settings.use_features:
-        return np.zeros(shop.n_users, np.bool_)
-    known: BoolArray = np.diff(shop.user_features.indptr) > 0
-    return known
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
-
 
 class _Measured(msgspec.Struct, frozen=True):
-    """The figures of the first fit, and what they were made from."""
+    """The figures of the first fit, how many epochs it had, and what they were made from."""
 
     fingerprint: str
     metrics: HoldoutMetrics
-
-
-def _clicks(responses: ResponseRows, weight: float) -> Interactions | None:
-    """Clicks on items of earlier messages as interactions of this weight; None where they teach nothing."""
-    clicked = responses.of(RESPONSE_CODES["clicked"])
-    if not weight or not len(clicked):
-        return None
-    weights = np.full(len(clicked), weight, np.float32)
-    return Interactions(clicked.user_row, clicked.item_row, clicked.timestamp, weights)
-
-
-def _matrix(features: FeatureMatrix) -> csr_array | None:
-    """None where no feature is declared."""
-    if not len(features.names):
-        return None
-    shape = (len(features.indptr) - 1, len(features.names))
-    return csr_array((features.data, features.indices, features.indptr), shape=shape)
+    epochs: int

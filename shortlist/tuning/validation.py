@@ -8,15 +8,15 @@ import numpy as np
 
 from shortlist.config import Evaluation
 from shortlist.contracts.arrays import Int64Array
-from shortlist.dataset.dataset import Dataset, FeatureMatrix
+from shortlist.dataset.dataset import Dataset
 from shortlist.dataset.split import hold_out
 from shortlist.errors import DatasetError
 from shortlist.evaluate import Pairs, measure
 from shortlist.fm.history import Interactions
 from shortlist.fm.model import FactorModel
-from shortlist.fm.sparse import SparseRows
 from shortlist.recommender import Shop, latent
 from shortlist.topx import Seen, rank_unseen
+from shortlist.training_data import shop_of
 
 MOST_USERS: Final = 2000
 """Users on whom a model is measured."""
@@ -50,12 +50,7 @@ class Validation:
         rows = dataset.interactions
         events = Interactions(rows.user_row[train], rows.item_row[train], rows.timestamp[train], rows.weight[train])
         later, split = hold_out(events.user_row, events.timestamp, evaluation)
-        shop = Shop(
-            n_users=len(dataset.user_ids),
-            n_items=len(dataset.item_ids),
-            user_features=_features(dataset.user_features),
-            item_features=_features(dataset.item_features),
-        )
+        shop = shop_of(dataset)
         sizes = {"n_users": shop.n_users, "n_items": shop.n_items}
         known, bought = events.where(~later), events.where(later)
         seen = Pairs.of(known.user_row, known.item_row, **sizes)
@@ -85,9 +80,3 @@ class Validation:
         for array in (*known, self.new.keys, self.users):
             digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
-
-
-def _features(features: FeatureMatrix) -> SparseRows | None:
-    """None where no feature is declared."""
-    n = len(features.names)
-    return SparseRows(features.indptr, features.indices, features.data, n) if n else None

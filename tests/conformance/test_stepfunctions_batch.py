@@ -47,6 +47,24 @@ def test_a_job_that_fails_fails_the_task_with_its_description_as_cause(machines,
     assert job["StatusReason"] == "Essential container in task exited"
 
 
+@pytest.mark.parametrize(("failing", "status"), [("1", "FAILED"), ("none", "SUCCEEDED")])
+def test_an_array_job_is_waited_for_as_a_whole_and_fails_with_one_of_its_children(machines, jobs, failing, status):
+    source = f"import os, sys; sys.exit(os.environ['AWS_BATCH_JOB_ARRAY_INDEX'] == {failing!r})"
+    catch = [{"ErrorEquals": ["States.TaskFailed"], "Output": "{% $parse($states.errorOutput.Cause) %}", "Next": "End"}]
+    task = jobs.task(source, Catch=catch, Next="End")
+    task["Arguments"]["ArrayProperties"] = {"Size": "{% 3 %}"}
+    sizes = [{"Type": "VCPU", "Value": "0.5"}, {"Type": "MEMORY", "Value": "{% '1024' %}"}]
+    task["Arguments"]["ContainerOverrides"]["ResourceRequirements"] = sizes
+
+    job = machines.output({"Job": task, "End": {"Type": "Pass", "End": True}})
+
+    assert job["Status"] == status
+    assert job["ArrayProperties"]["Size"] == 3
+    assert job["Container"]["ResourceRequirements"] == [
+        {"Type": t, "Value": v} for t, v in (("VCPU", "0.5"), ("MEMORY", "1024"))
+    ]
+
+
 def test_a_failed_job_can_be_caught(machines, jobs):
     catch = [
         {"ErrorEquals": ["States.ALL"], "Output": "{% $parse($states.errorOutput.Cause).Status %}", "Next": "Caught"}

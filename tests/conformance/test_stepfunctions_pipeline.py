@@ -25,7 +25,17 @@ def handler(event, context):
     step = "ask" if campaign == "asked" else "send"
     if rounds:
         step = "wait" if campaign == "in-rounds" and rounds < 3 else "done"
+    if name == "PlanComputeFunction":
+        size = {"job": campaign == "large", "vcpus": "4", "memory_mib": "8192", "children": 2}
+        return {"stages": {stage: size for stage in ("Repackage", "BuildIndex", "Rank")}}
     return {"publish": campaign != "worse", "step": step, "round": rounds + (step != "done"), "wait_s": 1}
+"""
+
+JOB = """
+import json, os, sys
+payload = json.loads(sys.argv[1])
+if payload["run"]["campaign"] == "large" and payload.get("children", 2) != 2:
+    sys.exit(1)
 """
 
 
@@ -39,8 +49,8 @@ def start(aws, machines, tmp_path_factory):
     """Starts the pipeline on a bucket with three user shards and one of recipients."""
     folder = tmp_path_factory.mktemp("jobs")
     (folder / "jobs").mkdir()
-    for job in ("prepare", "train"):
-        (folder / "jobs" / f"{job}.py").write_text("import json, sys; json.loads(sys.argv[1])['run']['run_id']")
+    for job in ("prepare", "train", "repackage", "build_index", "rank"):
+        (folder / "jobs" / f"{job}.py").write_text(JOB)
     Jobs(aws, folder)
     aws.client("s3").create_bucket(Bucket="shop", CreateBucketConfiguration={"LocationConstraint": aws.region})
     values = {"JobQueue": "jobs", "Bucket": "shop"}
@@ -125,6 +135,18 @@ def test_a_run_goes_through_every_stage_and_each_shard(machines, start, calls):
     assert [call["run"]["execution"] for call in calls("SendEmailsFunction")] == [execution]
     assert len(calls("ReportFunction")) == 1
     assert calls("HoldBackFunction") == []
+
+
+def test_a_run_that_is_too_large_for_functions_goes_through_jobs(aws, machines, start, calls):
+    before = len(aws.invocations)
+
+    ended = machines.ended(start(campaign="large", run_id="r0"), seconds=60)
+
+    assert ended["status"] == "SUCCEEDED", ended
+    jobs = [call.name for call in aws.invocations[before:] if call.kind == "job"]
+    assert sorted(jobs) == [f"{job}-r0" for job in ("BuildIndex", "Prepare", "Rank", "Rank", "Repackage", "Train")]
+    assert calls("RepackageFunction") == calls("BuildIndexFunction") == calls("RankFunction") == []
+    assert len(calls("WriteTopXFunction")) == 3
 
 
 def test_a_model_that_is_worse_is_held_back(machines, start, calls):

@@ -233,7 +233,7 @@ def test_the_jobs_image_is_built_from_the_sources_it_needs(assembly: Path) -> No
     assert image["source"]["dockerFile"] == "jobs/Dockerfile"
     assert image["source"]["platform"] == "linux/arm64"
     assert folders == {".dockerignore", "campaigns", "jobs", "requirements", "shortlist"}
-    assert {path.name for path in (context / "requirements").iterdir()} == {"jobs.txt", "uv.txt"}
+    assert {path.name for path in (context / "requirements").iterdir()} == {"compiler.txt", "jobs.txt", "uv.txt"}
     assert not list(context.rglob("__pycache__"))
 
 

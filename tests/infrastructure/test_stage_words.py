@@ -5,7 +5,15 @@ from pathlib import Path
 from cdk.functions import FUNCTIONS
 from cdk.training import TEMPORARY_FAILURE, job_specs
 from jobs.frame import TRY_AGAIN
-from shortlist.contracts.stages import BATCH_STAGES, LAMBDA_STAGES, STAGES, STAGES_OF_MAP, snake
+from shortlist.contracts.stages import (
+    BATCH_STAGES,
+    GROWING_STAGES,
+    LAMBDA_STAGES,
+    STAGE_OF_JOB,
+    STAGES,
+    STAGES_OF_MAP,
+    snake,
+)
 from statemachine.definition import all_states, distributed_maps, load_definition
 from statemachine.lint import PLACEHOLDERS
 
@@ -28,15 +36,28 @@ def test_every_task_calls_the_stage_of_its_name() -> None:
     sent = tasks.pop("SendShard")  # a child may not have its map's name
 
     assert sent == "SendEmails"
-    assert tasks == {name: name for name in tasks}
-    assert {*tasks, sent} == set(STAGES)
+    assert tasks == {name: STAGE_OF_JOB.get(name, name) for name in tasks}
+    assert {*tasks.values(), sent} == set(STAGES)
+
+
+def test_every_stage_that_may_outgrow_a_function_has_a_job_beside_it() -> None:
+    states = dict(all_states(load_definition()))
+
+    for stage in GROWING_STAGES:
+        alike, choice = (states[f"{stage}{word}"] for word in ("Job", "Where"))
+        after = states["Recommend"]["Next"] if stage == "Rank" else states[stage]["Next"]
+        assert choice["Choices"][0]["Condition"] == f"{{% $compute.{stage}.job %}}"
+        assert choice["Choices"][0]["Next"] == f"{stage}Job"
+        assert choice["Default"] == ("Recommend" if stage == "Rank" else stage)
+        assert alike["Next"] == ("Recommend" if stage == "Rank" else after)
 
 
 def test_every_map_runs_the_stages_the_contract_says() -> None:
     maps = {name: state for name, state in all_states(load_definition()) if state["Type"] == "Map"}
 
     children = {
-        name: tuple(called_by(dict(s)) for _, s in all_states(state["ItemProcessor"])) for name, state in maps.items()
+        name: tuple(called_by(dict(s)) for _, s in all_states(state["ItemProcessor"]) if s["Type"] == "Task")
+        for name, state in maps.items()
     }
 
     assert children == STAGES_OF_MAP

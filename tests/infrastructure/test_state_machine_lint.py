@@ -49,7 +49,7 @@ FAULTS: dict[str, tuple[Callable[[Json], None], str]] = {
     "catch leads nowhere": (put("States.Train.Catch.0.Next", "Nowhere"), "Train: there is no state 'Nowhere'"),
     "start missing": (put("StartAt", "Begin"), "StartAt: there is no state 'Begin'"),
     "child's next missing": (put(f"{RANK}.Next", "Store"), "Rank: there is no state 'Store'"),
-    "unreachable": (put("States.Train.Next", "BuildIndex"), "Repackage: no way leads to it"),
+    "unreachable": (put("States.Train.Next", "RepackageWhere"), "PlanCompute: no way leads to it"),
     "unreachable child": (put("States.Recommend.ItemProcessor.StartAt", "WriteTopX"), "Rank: no way leads to it"),
     "same name twice": (
         lambda d: inner(d, "Recommend").update(Train=inner(d, "Recommend")["Rank"]),
@@ -167,7 +167,7 @@ def test_asl_validator_finds_nothing(asl_validator: Callable[..., Any]) -> None:
     ("plant", "says"),
     [
         (put("States.Train.Next", "Repack"), "Repack"),
-        (put("States.Train.Next", "BuildIndex"), "Repackage"),
+        (put("States.Train.Next", "RepackageWhere"), "PlanCompute"),
         (put("States.Train.Type", "Tusk"), "Train"),
         (put("States.Publish.Retry.0.BackoffRate", "twice"), "BackoffRate"),
         (put("States.Done.Output.run_id", "{% $run. %}"), "/States/Done/Output/run_id"),

@@ -14,7 +14,7 @@ import pytest
 from cdk.functions import FUNCTIONS
 from shortlist.contracts.deployment import HELD_BACK_METRIC, METRIC_NAMESPACE, OUTPUTS
 from shortlist.contracts.records import DELIVERIES_KEY, RECOMMENDATIONS_KEY, RUNS_KEY, SUPPRESSIONS_KEY
-from shortlist.contracts.stages import LAMBDA_STAGES
+from shortlist.contracts.stages import BATCH_STAGES, GROWING_STAGES, LAMBDA_STAGES
 
 Json = dict[str, Any]
 OfType = Callable[[str], dict[str, Json]]
@@ -152,7 +152,7 @@ def test_jobs_run_on_spot_first_with_on_demand_behind(template: Json, of_type: O
 def test_jobs_are_tried_again_when_reclaimed_and_not_when_their_data_is_bad(of_type: OfType) -> None:
     definitions = by_property(of_type("AWS::Batch::JobDefinition"), "JobDefinitionName")
 
-    assert set(definitions) == {"Shortlist-Prepare", "Shortlist-Train"}
+    assert set(definitions) == {f"Shortlist-{stage}" for stage in BATCH_STAGES}
     for definition in definitions.values():
         *again, last = definition["RetryStrategy"]["EvaluateOnExit"]
         assert {"Action": "RETRY", "OnStatusReason": "Your Spot Task was interrupted*"} in again
@@ -160,6 +160,30 @@ def test_jobs_are_tried_again_when_reclaimed_and_not_when_their_data_is_bad(of_t
         assert last == {"Action": "EXIT", "OnReason": "*"}
         assert definition["RetryStrategy"]["Attempts"] > 1
         assert definition["Timeout"]["AttemptDurationSeconds"] > 0
+
+
+@pytest.mark.parametrize("stage", GROWING_STAGES)
+def test_a_stage_that_has_outgrown_its_function_may_do_as_a_job_what_the_function_may(
+    of_type: OfType, template: Json, stage: str
+) -> None:
+    job = by_property(of_type("AWS::Batch::JobDefinition"), "JobDefinitionName")[f"Shortlist-{stage}"]
+    function = by_property(of_type("AWS::Lambda::Function"), "FunctionName")[f"Shortlist-{stage}"]
+
+    def granted(role: Json, action: str) -> set[str]:
+        name = role["Fn::GetAtt"][0]
+        policies = [p for p in properties(of_type("AWS::IAM::Policy")) if {"Ref": name} in p["Roles"]]
+        statements = [s for policy in policies for s in policy["PolicyDocument"]["Statement"]]
+        found = [s["Resource"] for s in statements if action in json.dumps(s["Action"])]
+        return {json.dumps(one) for said in found for one in (said if isinstance(said, list) else [said])}
+
+    container = job["ContainerProperties"]
+    for action in ("s3:GetObject", "s3:ListBucket"):
+        assert granted(container["JobRoleArn"], action) == granted(function["Role"], action) != set()
+    more = granted(container["JobRoleArn"], "s3:PutObject") - granted(function["Role"], "s3:PutObject")
+    assert ["failures/" in one for one in more] == [True]
+    assert {n["Type"]: int(n["Value"]) for n in container["ResourceRequirements"]}["VCPU"] >= 2
+    logged = container["LogConfiguration"]["Options"]["awslogs-group"]["Ref"]
+    assert template["Resources"][logged]["Properties"]["RetentionInDays"] == 30
 
 
 def test_jobs_take_no_connection(of_type: OfType) -> None:

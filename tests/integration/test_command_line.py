@@ -326,6 +326,39 @@ def test_runs_are_listed_with_their_figures_newest_first(store, runs, capsys):
     assert "2,001" in lines[1]
 
 
+def test_a_run_whose_execution_was_stopped_is_listed_as_stopped(aws, deployment, runs, capsys):
+    # GIVEN four runs that are noted as running: of one the execution runs, of one it was stopped, one is unknown by now
+    machine = aws.client("stepfunctions")
+    arns = {
+        name: machine.start_execution(
+            stateMachineArn=deployment.state_machine_arn, name=name, input=json.dumps({"run_id": "slow"})
+        )["executionArn"]
+        for name in ("goes-on", "was-stopped")
+    }
+    arns["is-forgotten"] = arns["goes-on"].replace("goes-on", "is-forgotten")
+    machine.stop_execution(executionArn=arns["was-stopped"], cause="not this week")
+    for number, run_id in enumerate(("older", "goes-on", "is-forgotten", "was-stopped")):
+        record = RunRecord(
+            campaign="halted", run_id=run_id, status="running", started_at=f"2026-01-0{number + 1}", as_of="t"
+        )
+        runs.put(msgspec.structs.replace(record, execution=arns.get(run_id, "")))
+
+    # WHEN they are listed
+    assert main(["runs", "--campaign", "halted"]) == 0
+
+    # THEN each is shown as it stands, and the newest with what to do
+    said = capsys.readouterr().out
+    shown = dict(line.split()[:2] for line in said.splitlines()[1:5])
+    assert shown == {
+        "was-stopped": "stopped",
+        "is-forgotten": "stopped",
+        "goes-on": "running",
+        "older": "running",
+    }
+    assert "ended as ABORTED (not this week). Resume: shortlist rerun was-stopped" in said
+    machine.stop_execution(executionArn=arns["goes-on"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [(["run"], 2), (["show", "u", "--list", "nothing"], 2), (["rerun", "-bad"], 2), (["rerun", "a/b"], 1)],

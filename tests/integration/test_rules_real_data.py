@@ -22,6 +22,8 @@ from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import ListedItem, UserLists
 from shortlist.contracts.payloads import Run, ShardRequest, StageRequest
 from shortlist.contracts.records import Response, RunRecord
+from shortlist.fm.explain import Explainer
+from shortlist.fm.fold_in import RowSolver
 from shortlist.stages import artifacts
 from shortlist.stages.build_index import build_index
 from shortlist.stages.prepare import prepare
@@ -333,6 +335,30 @@ def test_a_product_that_nobody_has_bought_is_placed_by_its_features(shop: Grocer
     assert (alike > alike[shop.row_of[str(BANANAS)]]).mean() < 0.02  # of 26,000 products few are more like it
     without = {user for user in lists if str(NEW_ITEM) not in {place.item_id for place in lists[user]["new_for_you"]}}
     assert without == {"1024"}  # who blocks its brand
+
+
+def test_without_the_purchase_that_adds_most_the_score_is_lower(shop: Groceries, plain: Lists) -> None:
+    shard, settings = shop.shard, msgspec.json.decode(shop.store.read(KEYS.latent("solver.json")))
+    solver = RowSolver.for_users(shop.items, settings)
+    known = [row for row, user in enumerate(shop.users) if user != str(STRANGER)]
+    listed = np.full((len(shop.users), X), -1, np.int32)
+    listed[known] = [[shop.row_of[p.item_id] for p in plain[shop.users[row]]["new_for_you"]] for row in known]
+
+    found = Explainer(solver, shop.items).explain_all(
+        shard.indptr, shard.item_rows, shard.weight, shard.latent, shard.prior, listed
+    )
+
+    falls = []
+    for row, place in np.argwhere(found.purchase >= 0):
+        own, vector = slice(shard.indptr[row], shard.indptr[row + 1]), shop.items[listed[row, place], :-1]
+        kept = shard.item_rows[own] != found.purchase[row, place]
+        rows = [
+            solver.solve(shard.item_rows[own][which], shard.weight[own][which], shard.prior[row, :-1])
+            for which in (kept, np.ones(len(kept), np.bool_))
+        ]
+        falls.append(float(rows[0] @ vector) < float(rows[1] @ vector))
+    assert len(falls) > 1_000
+    assert all(falls)
 
 
 def similarities(shop: Groceries, lists: Lists) -> list[float]:

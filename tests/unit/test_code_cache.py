@@ -41,7 +41,7 @@ def test_what_another_was_faster_to_unpack_is_taken(tmp_path: Path, monkeypatch:
 def test_what_was_used_longest_ago_goes_and_what_a_broken_run_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(code_cache, "KEPT", 2)
+    monkeypatch.setattr(code_cache, "KEPT_BYTES", 2 * len("x = 1"))
     with CodeCache(tmp_path / "code") as cache:
         folders = [unpack(cache, f"x = {number}") for number in range(3)]
         (tmp_path / "code" / "unfinished-1").mkdir()
@@ -56,7 +56,7 @@ def test_what_was_used_longest_ago_goes_and_what_a_broken_run_left(
 
 
 def test_nothing_goes_while_another_uses_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(code_cache, "KEPT", 0)
+    monkeypatch.setattr(code_cache, "KEPT_BYTES", 0)
     with CodeCache(tmp_path / "code") as cache:
         folder = unpack(cache, "x = 1")
         with CodeCache(tmp_path / "code"):

@@ -1,4 +1,4 @@
-"""scan.c is compiled for any machine from any machine, and only the library of the source as it is now is loaded."""
+"""The search is compiled for any machine from any machine; only the library of the sources as they are is loaded."""
 
 import logging
 import subprocess
@@ -17,11 +17,13 @@ ELF_MACHINES = {"x86_64": 62, "arm64": 183}
 @pytest.fixture
 def own_source(tmp_path, monkeypatch):
     """A copy of the source that a test may change."""
-    source = tmp_path / "scan.c"
-    source.write_bytes(compiled_scan.SOURCE.read_bytes())
-    monkeypatch.setattr(compiled_scan, "SOURCE", source)
+    sources = [tmp_path / path.name for path in compiled_scan.SOURCES]
+    for path, original in zip(sources, compiled_scan.SOURCES, strict=True):
+        path.write_bytes(original.read_bytes())
+    monkeypatch.setattr(compiled_scan, "SOURCES", sources)
+    monkeypatch.setattr(compiled_scan, "FOLDER", tmp_path)
     library.cache_clear()
-    yield source
+    yield sources[-1]
     library.cache_clear()
 
 
@@ -62,5 +64,5 @@ def test_a_library_of_another_source_is_not_loaded(own_source, caplog):
 def test_what_is_wrong_with_the_source_is_said(own_source):
     own_source.write_text("int main(")
 
-    with pytest.raises(ShortlistError, match=r"scan\.c cannot be compiled for aarch64-linux-gnu: .*error"):
+    with pytest.raises(ShortlistError, match=r"the search cannot be compiled for aarch64-linux-gnu: .*error"):
         compile_scan(own_source.parent, "linux", "arm64")

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from shortlist.fm import explain as explain_module
@@ -63,9 +65,8 @@ def test_the_parts_add_up_to_the_score(shop, user):
     bought, repeat = pairs.indices[mine], np.linspace(1, 2, mine.stop - mine.start, dtype=np.float32)
     listed = np.arange(N_ITEMS, dtype=np.int32)
 
-    parts = explain(
-        RowSolver.for_users(items, model.settings), items, bought, pairs.data[mine], repeat, prior[user], listed
-    )
+    solver, latent = RowSolver.for_users(items, model.settings), user_latent(model, features)
+    parts = explain(solver, items, bought, pairs.data[mine], repeat, latent[user], prior[user], listed)
 
     scores = items @ user_latent(model, features)[user]
     scores[bought] += repeat
@@ -73,36 +74,66 @@ def test_the_parts_add_up_to_the_score(shop, user):
     assert parts.purchases.shape == (N_ITEMS, len(bought))
 
 
-@pytest.mark.parametrize("cells", [1, 300, 1_000_000])
-def test_many_users_are_explained_as_one_by_one(shop, monkeypatch, cells):
-    # GIVEN users with none, few and more purchases than the model has factors
-    monkeypatch.setattr(explain_module, "CELLS_AT_ONCE", cells)
+@pytest.mark.parametrize("without", [None, "library", "tiles_here"])
+def test_many_users_are_explained_as_one_by_one(shop, monkeypatch, without):
+    # GIVEN users with none, few and more purchases than the model has factors, and lists with gaps
+    if without:
+        monkeypatch.setattr(explain_module, without, lambda: None)
     pairs, features, model = shop
     items, latent, prior = item_latent(model), user_latent(model, features), user_prior(model, features)
     solver = RowSolver.for_users(items, model.settings)
-    users = np.delete(np.arange(N_USERS), 11)
-    listed = np.random.default_rng(1).integers(-1, N_ITEMS, (len(users), 6)).astype(np.int32)
+    listed = np.random.default_rng(1).integers(-1, N_ITEMS, (N_USERS, 30)).astype(np.int32)
 
-    blocks = Explainer(solver, items).explain_all(
-        users, pairs.indptr.astype(np.int64), pairs.indices, pairs.data, latent, prior, listed
-    )
+    found = Explainer(solver, items).explain_all(pairs.indptr, pairs.indices, pairs.data, latent, prior, listed)
 
-    explained = []
-    for block in blocks:
-        for row, user in enumerate(block.users.tolist()):
-            mine, here = slice(pairs.indptr[user], pairs.indptr[user + 1]), listed[users.tolist().index(user)]
-            bought, n = pairs.indices[mine], mine.stop - mine.start
-            one = explain(solver, items, bought, pairs.data[mine], np.zeros(n, np.float32), prior[user], here)
-            held = here >= 0
-            assert block.bought[row, :n].tolist() == bought.tolist()
-            np.testing.assert_allclose(block.purchases[row, held, :n], one.purchases[held], atol=1e-4)
-            np.testing.assert_allclose(block.features[row, held], one.features[held], atol=1e-4)
-            np.testing.assert_allclose(block.base[row, held], one.base[held], atol=1e-4)
-            missing = solver.wanted[bought] - items[bought, :-1] @ latent[user, :-1]
-            np.testing.assert_allclose(block.missing[row, :n], missing, atol=1e-4)
-            assert not block.purchases[row, held, n:].any()
-            explained.append(user)
-    assert sorted(explained) == users.tolist()
+    for user in range(N_USERS):
+        mine, held = slice(pairs.indptr[user], pairs.indptr[user + 1]), listed[user] >= 0
+        bought, nothing = pairs.indices[mine], np.zeros(mine.stop - mine.start, np.float32)
+        here = (latent[user], prior[user], listed[user][held])
+        one = explain(solver, items, bought, pairs.data[mine], nothing, *here)
+        missing = solver.wanted[bought] - items[bought, :-1] @ latent[user, :-1]
+        credited = np.where(missing > 0, one.purchases, -1).max(axis=1, initial=0)
+        named = np.where(found.purchase[user, held] == -1, -1, np.searchsorted(bought, found.purchase[user, held]))
+        best = np.concatenate([one.purchases, np.zeros((len(one.purchases), 1), np.float32)], axis=1)
+        np.testing.assert_allclose(best[np.arange(len(best)), named], credited, atol=1e-5)
+        np.testing.assert_allclose(found.purchases[user, held], one.purchases.sum(axis=1), atol=1e-4)
+        np.testing.assert_allclose(found.features[user, held], one.features, atol=1e-5)
+        np.testing.assert_allclose(found.base[user, held], one.base, atol=1e-5)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    n_users=st.integers(1, 9),
+    n_items=st.integers(1, 200),
+    dims=st.integers(1, 40),
+    most=st.integers(0, 150),
+    n_places=st.integers(1, 60),
+    alike=st.booleans(),
+)
+def test_numpy_explains_as_the_compiled_code_to_the_last_bit(seed, n_users, n_items, dims, most, n_places, alike):
+    rng = np.random.default_rng(seed)
+    items = rng.normal(0, rng.lognormal(-1, 1), (n_items, dims + 1)).astype(np.float32)
+    if alike:  # ties
+        items[:] = items[rng.integers(0, min(3, n_items), n_items)]
+    counts = rng.integers(0, min(most, n_items) + 1, n_users)
+    bought = [np.sort(rng.choice(n_items, count, replace=False)).astype(np.int32) for count in counts]
+    indptr, item_rows = np.concatenate([[0], np.cumsum(counts)]), np.concatenate(bought)
+    weight = rng.lognormal(0, 1, len(item_rows)).astype(np.float32)
+    latent, prior = rng.normal(0, 0.5, (2, n_users, dims + 1)).astype(np.float32)
+    listed = rng.integers(-1, n_items, (n_users, n_places)).astype(np.int32)
+    model = {"unobserved_weight": 0.1, "regularization": 0.5, "regularization_exponent": 0.5}
+    explainer = Explainer(RowSolver.for_users(items, model), items)
+
+    compiled = explainer.explain_all(indptr, item_rows, weight, latent, prior, listed)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(explain_module, "library", lambda: None)
+        patch.setattr(explain_module, "CELLS_AT_ONCE", int(rng.integers(1, 100_000)))
+        plain = explainer.explain_all(indptr, item_rows, weight, latent, prior, listed)
+
+    held = listed >= 0
+    for name in ("purchase", "purchases", "features", "base"):
+        assert getattr(compiled, name)[held].tobytes() == getattr(plain, name)[held].tobytes()
 
 
 def test_what_the_user_bought_of_the_same_kind_explains_most(shop):
@@ -118,6 +149,7 @@ def test_what_the_user_bought_of_the_same_kind_explains_most(shop):
         bought,
         pairs.data[mine],
         np.zeros(len(bought), np.float32),
+        user_latent(model, features)[0],
         user_prior(model, features)[0],
         unseen,
     )
@@ -135,6 +167,7 @@ def test_features_carry_the_score_of_somebody_without_purchases(shop):
         nobody,
         np.zeros(0, np.float32),
         np.zeros(0, np.float32),
+        user_latent(model, features)[7],
         user_prior(model, features)[7],
         np.arange(N_ITEMS, dtype=np.int32),
     )

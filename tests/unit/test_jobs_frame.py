@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 
 from jobs.frame import run_job
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.payloads import RankJobRequest, StageRequest
 from shortlist.errors import ContractError, DatasetError, OutOfTimeError, TransientError
 from tests.fakes import MemoryStore
 
@@ -30,9 +32,9 @@ def test_a_job_that_succeeds_logs_its_summary_and_removes_an_old_note(caplog):
     # WHEN it succeeds
     def call(request, progress):
         progress("input_read", {"seconds": 0.5})
-        return MANIFEST, False
+        return [(MANIFEST, False)]
 
-    code = run_job("Prepare", ["prepare", PAYLOAD], call, store=lambda: store)
+    code = run_job("Prepare", ["prepare", PAYLOAD], call, shape=StageRequest, store=lambda: store)
 
     # THEN the note is gone, and every event has its figures
     assert code == 0
@@ -58,7 +60,7 @@ def test_a_job_that_fails_says_why_in_the_run(caplog, error, code):
     def call(request, progress):
         raise error
 
-    assert run_job("Prepare", ["prepare", PAYLOAD], call, store=lambda: store) == code
+    assert run_job("Prepare", ["prepare", PAYLOAD], call, shape=StageRequest, store=lambda: store) == code
     assert json.loads(store.read(NOTE)) == {
         "error": type(error).__name__,
         "message": str(error),
@@ -75,7 +77,7 @@ def test_a_store_that_is_not_there_does_not_hide_the_first_failure(caplog):
     def call(request, progress):
         raise TransientError("busy")
 
-    code = run_job("Prepare", ["prepare", PAYLOAD], call, store=no_store)
+    code = run_job("Prepare", ["prepare", PAYLOAD], call, shape=StageRequest, store=no_store)
 
     assert code == 75
     assert [line.message for line in caplog.records] == ["job_failed", "note_not_written"]
@@ -86,5 +88,30 @@ def test_a_payload_that_is_none_is_refused(caplog, arguments):
     def call(request, progress):
         raise AssertionError("must not be called")
 
-    assert run_job("Prepare", arguments, call, store=MemoryStore) == 65
+    assert run_job("Prepare", arguments, call, shape=StageRequest, store=MemoryStore) == 65
     assert isinstance(caplog.records[0].exc_info[1], ContractError)
+
+
+def test_a_child_of_an_array_tells_of_every_shard_and_leaves_a_note_of_its_own(caplog, capsys):
+    # GIVEN two children of one array, of which one has a note of an earlier attempt
+    store, keys = MemoryStore(), RunKeys("run-1")
+    payload = json.dumps({**json.loads(PAYLOAD), "children": 2})
+    for child in ("0", "1"):
+        store.write(keys.failure("Rank", child), b"{}")
+    ranked = [
+        (msgspec.structs.replace(MANIFEST, stage="Rank", shard="00001", seconds=4.0), False),
+        (msgspec.structs.replace(MANIFEST, stage="Rank", shard="00003"), True),
+    ]
+    caplog.set_level("INFO", "Rank")
+
+    # WHEN the other one works on two shards
+    code = run_job(
+        "Rank", ["rank", payload], lambda *_: iter(ranked), shape=RankJobRequest, store=lambda: store, child="1"
+    )
+
+    # THEN each is told of, what was made is measured, and only its own note is gone
+    assert code == 0
+    assert [(line.shard, line.skipped) for line in caplog.records] == [("00001", False), ("00003", True)]
+    (measured,) = [json.loads(line) for line in capsys.readouterr().out.splitlines() if "CloudWatchMetrics" in line]
+    assert measured["RankSeconds"] == [4.0]
+    assert [entry.key for entry in store.list(keys.failures("Rank"))] == [keys.failure("Rank", "0")]

@@ -94,6 +94,17 @@ def test_a_job_that_was_killed_is_described_by_batch_and_not_by_an_old_note():
     assert "memory" in why.cure
 
 
+@pytest.mark.parametrize(("stage", "child"), [("Repackage", ""), ("BuildIndex", ""), ("Rank", "7")])
+def test_a_job_in_place_of_a_function_is_told_of_as_the_stage_it_runs(stage, child):
+    store = MemoryStore()
+    write_json(store, KEYS.failure(stage, "0" if child else ""), Failure("DatasetError", "last week's", "another"))
+    write_json(store, KEYS.failure(stage, child), Failure("ContractError", "the model has no items.", RUN.execution))
+
+    why = explain(request(f"{stage}Job", "States.TaskFailed", "{}"), store=store)
+
+    assert (why.state, why.error, why.sentence) == (stage, "ContractError", "the model has no items.")
+
+
 def test_a_failed_shard_of_a_map_is_named_with_its_stage_and_its_own_error():
     store = MemoryStore()
     write_manifest(store, "Rank", {}, at_s=0, seconds=1, shard="00003")

@@ -46,6 +46,22 @@ def test_before_anything_happens_all_states_wait_and_the_exceptional_ones_are_no
     assert {name: state.status for name, state in states.items()} == {"Train": "waiting", "Recommend": "waiting"}
 
 
+@pytest.mark.parametrize(
+    ("entered", "shown"),
+    [
+        ("", ["Repackage", "Publish"]),
+        ("Repackage", ["Repackage", "Publish"]),
+        ("RepackageJob", ["RepackageJob", "Publish"]),
+    ],
+)
+def test_of_a_function_and_the_job_in_its_place_one_is_shown(entered, shown):
+    names = ["Repackage", "RepackageJob", "Publish"]
+
+    states = read_history(history((1, "TaskStateEntered", entered)), names, START)
+
+    assert [state.name for state in states] == shown
+
+
 def test_a_state_runs_until_it_is_left():
     running = read((1, "TaskStateEntered", "Train"), (2, "TaskScheduled"), now_s=11)
     done = read((1, "TaskStateEntered", "Train"), (2, "TaskScheduled"), (6, "TaskStateExited"), now_s=11)

@@ -8,6 +8,8 @@ import pytest
 
 from shortlist.contracts.attribution import Arm, Attribution, ItemFigures
 from shortlist.contracts.keys import RunKeys
+from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.metrics import EpochFigures, RunMetrics
 from shortlist.contracts.report import Report
 from shortlist.contracts.summaries import SendEmailsSummary
 from shortlist.lift import lift, points
@@ -115,6 +117,22 @@ def test_figures_by_activity_and_for_what_is_new_are_told_and_drawn(world):
     )
 
 
+def test_the_training_is_drawn_epoch_by_epoch(world):
+    epochs = [
+        EpochFigures(purpose=purpose, fit=fit, epoch=n, loss=0.5 / n, recall=recall)
+        for purpose, fit, recall in (("measurement", "look_back_1", 0.04), ("everything", "final", None))
+        for n in (1, 2, 4)
+    ]
+    metrics = msgspec.json.decode(world.store.read(KEYS.metrics), type=RunMetrics)
+    holdout = msgspec.structs.replace(metrics.holdout, epochs=tuple(epochs))
+    world.store.write(KEYS.metrics, msgspec.json.encode(msgspec.structs.replace(metrics, holdout=holdout)))
+
+    world.report()
+
+    assert world.written().metrics.epochs == tuple(epochs)
+    assert "Loss and recall after each epoch" in world.page()
+
+
 def test_the_published_run_is_shown_where_it_compares(world):
     world.report()
     assert "published run" not in world.page()
@@ -146,6 +164,20 @@ def test_a_stage_of_shards_is_the_sum_of_their_work_and_the_largest_of_their_mem
     assert (rank.shards, rank.seconds, rank.peak_rss_mib) == (2, 6.0, 501.0)
     assert (rank.started_s, rank.ended_s) == (43.0, 48.0)
     assert stages["Prepare"].shards == 0
+
+
+def test_it_says_what_each_stage_ran_as(world):
+    # GIVEN shards that were ranked by functions, and by a job after the campaign asked for one
+    for shard, ran_as in (("00000", "function"), ("00001", "job")):
+        key = KEYS.manifest("Rank", shard)
+        manifest = msgspec.json.decode(world.store.read(key), type=Manifest)
+        world.store.write(key, msgspec.json.encode(msgspec.structs.replace(manifest, ran_as=ran_as)))
+
+    world.report()
+
+    stages = {stage.name: stage.ran_as for stage in world.written().stages}
+    assert (stages["Rank"], stages["Report"], stages["Prepare"]) == ("function and job", "function", "")
+    assert '<td class="wide">function and job</td>' in world.page()
 
 
 def test_shards_that_the_run_no_longer_has_do_not_count(world):

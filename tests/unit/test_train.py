@@ -44,10 +44,11 @@ def prepared(
     store: MemoryStore,
     responses: MemoryResponses | None = None,
     click_weight: float = 0.0,
+    campaign: dict[str, Any] = CAMPAIGN,
     **changes: Any,
 ) -> StageRequest:
     """A run whose Prepare is done."""
-    campaign = CAMPAIGN | {"feedback": {"click_weight": click_weight}}
+    campaign = campaign | {"feedback": {"click_weight": click_weight}}
     for table in ("interactions", "items", "users"):
         store.write(f"input/{table}/{table}.csv", getattr(shop, table))
     store.write("campaigns/shop.yaml", yaml.safe_dump(campaign).encode())
@@ -149,6 +150,30 @@ def test_a_job_reclaimed_in_the_second_fit_does_not_measure_again(shop: Shop) ->
     assert "measured" not in events
 
 
+def test_the_published_fit_has_the_epochs_that_were_found_and_every_epoch_is_told(shop: Shop) -> None:
+    store = MemoryStore()
+    heard: list[dict[str, Any]] = []
+    model = {"model": CAMPAIGN["model"] | {"epochs": 12, "patience": 1, "repeat_horizon_days": 14.0}}
+    request = prepared(shop, "r1", store, campaign=CAMPAIGN | model)
+
+    train(
+        request,
+        store=store,
+        clock=FixedClock(),
+        runs=MemoryRunsTable(),
+        progress=lambda event, figures: heard.append(figures) if event == "epoch_done" else None,
+    )
+
+    epochs = metrics("r1", store).epochs
+    recalls = [one.recall or 0.0 for one in epochs if (one.purpose, one.fit) == ("measurement", "look_back_1")]
+    final = [one.epoch for one in epochs if (one.purpose, one.fit) == ("everything", "final")]
+    assert final == list(range(1, recalls.index(max(recalls)) + 2))
+    assert len(recalls) < 12
+    assert [(one["purpose"], one["fit"], one["epoch"], one.get("recall")) for one in heard] == [
+        (one.purpose, one.fit, one.epoch, one.recall) for one in epochs
+    ]
+
+
 def test_a_model_can_be_taken_over(shop: Shop) -> None:
     # GIVEN a published run
     store, runs = MemoryStore(), MemoryRunsTable()
@@ -163,6 +188,26 @@ def test_a_model_can_be_taken_over(shop: Shop) -> None:
     ours, theirs = (npy_array(store.read(RunKeys(r).model("fm/user_factors.npy"))) for r in ("r2", "r1"))
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
     assert metrics("r2", store) == metrics("r1", store)
+
+
+def test_a_run_that_is_resumed_keeps_the_model_that_was_the_latest_at_first(shop: Shop) -> None:
+    # GIVEN a run that took over the latest model, and another run that was published meanwhile
+    store, runs = MemoryStore(), MemoryRunsTable()
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r1", published_at=""))
+    resumed = prepared(shop, "r2", store, reuse_model="latest")
+    train(resumed, store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r3", published_at="", previous_run_id="r1"))
+
+    # WHEN it is resumed, and when all of it is made again after it was published itself
+    manifest, skipped = train(resumed, store=store, clock=FixedClock(), runs=runs)
+    runs.move_current(CurrentRun(campaign="shop", run_id="r2", published_at="", previous_run_id="r3"))
+    forced = msgspec.structs.replace(resumed, run=msgspec.structs.replace(resumed.run, force_from="Train"))
+    again, _ = train(forced, store=store, clock=FixedClock(), runs=runs)
+
+    # THEN it has the same model
+    assert skipped
+    assert manifest.summary["model_run"] == again.summary["model_run"] == "r1"
 
 
 def test_new_users_and_items_find_a_place_in_a_model_taken_over(shop: Shop) -> None:

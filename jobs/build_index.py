@@ -1,0 +1,18 @@
+"""The BuildIndex job: `python -m jobs.build_index '{"run": …}'`, where a function is too small for it."""
+
+import sys
+
+from jobs.frame import run_job
+from shortlist.aws import wiring
+from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.payloads import StageRequest
+from shortlist.ports import Progress
+from shortlist.stages.build_index import build_index
+
+
+def call(request: StageRequest, progress: Progress) -> list[tuple[Manifest, bool]]:
+    return [build_index(request, store=wiring.store(), clock=wiring.clock())]
+
+
+if __name__ == "__main__":
+    sys.exit(run_job("BuildIndex", sys.argv, call, shape=StageRequest, store=wiring.store))
