@@ -94,6 +94,29 @@ def test_a_shard_that_takes_too_long_is_a_job_although_it_has_the_memory():
     assert rank.because == "time: 460 s of 450"
 
 
+@pytest.mark.parametrize(
+    ("factory", "items", "job"),
+    [
+        ("Flat", 2_000_000, False),
+        ("auto", 2_000_000, False),
+        ("HNSW32", 2_000_000, True),
+        ("HNSW32", 500_000, False),
+    ],
+)
+def test_an_index_that_takes_long_to_train_is_built_by_a_job(factory, items, job):
+    placed = place(sizes(100_000, items, factory=factory))["BuildIndex"]
+
+    assert placed.job == job
+    assert placed.because.startswith("time: ") == job
+
+
+def test_auto_is_trained_by_a_job_where_it_is_not_exact():
+    exact, approximate = (place(sizes(100_000, items), 10_240)["BuildIndex"] for items in (5_000_000, 6_000_000))
+
+    assert "time: " not in exact.because
+    assert "time: " in approximate.because
+
+
 def test_a_function_without_room_on_its_disk_is_a_job():
     assert "disk: 2,289 MiB of 2,048" in place(sizes(10, 10, user_bytes=2_400_000_000))["Repackage"].because
 
