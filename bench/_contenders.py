@@ -22,7 +22,7 @@ PACKAGES: Final = {"shortlist": "numba", "implicit": "implicit", "lightfm": "lig
 
 CANDIDATES: Final[Mapping[str, list[dict[str, Setting]]]] = {
     "shortlist": [
-        {"unobserved_weight": alpha, "regularization": strength, "regularization_exponent": 0.5, "steps": 3}
+        {"unobserved_weight": alpha, "regularization": strength, "regularization_exponent": 0.5}
         for alpha, strength in ((0.003, 0.1), (0.01, 0.03), (0.01, 0.1), (0.03, 0.1), (0.03, 0.3))
     ],
     "implicit": [

@@ -34,7 +34,7 @@ from shortlist.latent import item_latent, pair_scores, user_latent, user_offset
 
 Objective = Literal["ranking", "regression", "classification"]
 Loss = Literal["squared", "softmax"]
-RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 20}
+RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 12}
 EPOCHS: Final[dict[Solver, int]] = {"als": 20, "variational": 30, "gibbs": 150}
 
 
@@ -42,7 +42,7 @@ class FactorizationMachine:
     """Factorization machine (Rendle 2010) over users, items, their features and, if there is any, context.
 
     `ranking` takes every pair without an interaction for a weak negative, none by sampling (shortlist/fm/als.py).
-    Its `softmax` loss (shortlist/fm/softmax.py) asks for the order of a list alone, takes many times as long, and knows
+    Its `softmax` loss (shortlist/fm/softmax.py) finds more with few factors, takes many times as long, and knows
     neither features nor folding in; docs/fm.md says what it gains and what it loses.
     `regression` and `classification` learn numbers and classes of single examples (shortlist/fm/bayes.py).
     The same data, settings and seed give the same bytes whatever the number of threads.
@@ -50,10 +50,12 @@ class FactorizationMachine:
     Attributes:
         model: the trained FactorModel.
         n_epochs: epochs run; fewer than `epochs` where the time budget or early stopping ended it.
+        best_epoch: the one with the best validation metric, from 1; None without validation.
     """
 
     model: FactorModel
     n_epochs: int
+    best_epoch: int | None
 
     def __init__(
         self,
@@ -68,12 +70,14 @@ class FactorizationMachine:
         regularization: float = 0.7,
         regularization_exponent: float = 0.3,
         feature_regularization: float = 3.0,
+        new_item_regularization: float | None = None,
         init_scale: float = 0.1,
-        steps: int = 3,
+        steps: int = 2,
         loss: Loss = "squared",
         temperature: float = 0.1,
-        learning_rate: float = 0.01,
-        negatives: int | None = None,
+        learning_rate: float = 0.03,
+        negatives: int | None = 4096,
+        popularity: float = 0.6,
         patience: int | None = None,
         max_seconds: float | None = None,
         n_threads: int | None = None,
@@ -84,7 +88,7 @@ class FactorizationMachine:
         Args:
             objective: what `fit` minimises.
             n_factors: k.
-            epochs: passes over users and items. None: 5 for `ranking`, 20 with `softmax`; else `als` 20, `variational`
+            epochs: passes over users and items. None: 5 for `ranking`, 12 with `softmax`; else `als` 20, `variational`
                 30, `gibbs` 150.
             solver: `als` finds the most likely machine, `gibbs` averages draws from the posterior, `variational` is the
                 posterior's mean field. None: `als` for ranking (which has no other), `gibbs` otherwise.
@@ -94,6 +98,8 @@ class FactorizationMachine:
             regularization: λ. `gibbs` and `variational` learn theirs.
             regularization_exponent: ν in λ_r = λ (n_r + α₀ n_other)^ν. `ranking` alone.
             feature_regularization: ridge on feature factors, relative to the mean λ_r. `ranking` alone.
+            new_item_regularization: ridge of a last fit of item features' factors, for items without purchases
+                (shortlist/fm/new_items.py); None leaves these factors as training had them. `ranking` alone.
             init_scale: length of the random start of an item's vector; for the other objectives, of each number.
             steps: conjugate gradient steps a row and epoch. `ranking` alone.
             loss: of `ranking`: `squared`, or `softmax` after five epochs of it.
@@ -101,6 +107,7 @@ class FactorizationMachine:
             learning_rate: of the softmax, at its highest.
             negatives: items drawn for each batch of users, beside those they bought, to stand for all in the softmax;
                 None takes all.
+            popularity: of the softmax, γ: what is served is log(n_i^γ exp(cos / T)), n_i the summed confidences.
             patience: stop after so many epochs without a better validation metric; None never does.
             max_seconds: no epoch starts that would likely end later; None for no limit. (A limit that is met makes
                 the result depend on the machine.)
@@ -125,12 +132,14 @@ class FactorizationMachine:
         self.regularization = regularization
         self.regularization_exponent = regularization_exponent
         self.feature_regularization = feature_regularization
+        self.new_item_regularization = new_item_regularization
         self.init_scale = init_scale
         self.steps = steps
         self.loss: Loss = loss
         self.temperature = temperature
         self.learning_rate = learning_rate
         self.negatives = negatives
+        self.popularity = popularity
         self.patience = patience
         self.max_seconds = max_seconds
         self.n_threads = n_threads
@@ -190,6 +199,7 @@ class FactorizationMachine:
             for_items = pairs if item_interactions is None else checked_pairs(item_interactions)
             data = _ranking_data(pairs, for_items, user_features, item_features)
             model = self._fit_pairs(data, course, start_from, checkpoint)
+        self.best_epoch = course.best_epoch
         self.model = replace(model, settings=self.get_params() | {"n_threads": None, "n_epochs": self.n_epochs})
         return self
 
@@ -226,7 +236,7 @@ class FactorizationMachine:
         settings = dict(model.settings)
         n_epochs = settings.pop("n_epochs")
         machine = cls(**settings)  # type: ignore[arg-type]
-        machine.model, machine.n_epochs = model, int(n_epochs or 0)
+        machine.model, machine.n_epochs, machine.best_epoch = model, int(n_epochs or 0), None
         return machine
 
     def _fit_pairs(
@@ -245,20 +255,21 @@ class FactorizationMachine:
                 checkpoint=checkpoint,
             )
             return model
-        if not data.of_pairs_alone or checkpoint:
+        if not data.of_pairs_alone:
             raise DatasetError(
-                "The softmax loss takes interactions alone: no features, no item_interactions, no checkpoint. "
+                "The softmax loss takes interactions alone: no features, no item_interactions. "
                 'Leave them out, or use loss="squared".'
             )
         model, self.n_epochs = fit_softmax(
-            data.for_users,
+            data,
             settings,
-            SoftmaxSettings(self.temperature, self.learning_rate, self.negatives),
+            SoftmaxSettings(self.temperature, self.learning_rate, self.negatives, self.popularity, course.epochs),
             course,
             about=self._what_matters(),
             seed=self.seed,
             n_threads=self.n_threads,
             start_from=start_from,
+            checkpoint=checkpoint,
         )
         return model
 
@@ -297,6 +308,7 @@ class FactorizationMachine:
             self.feature_regularization,
             self.init_scale,
             self.steps,
+            self.new_item_regularization,
         )
 
     def _what_matters(self) -> Settings:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from scipy.sparse import csr_array
 
-from shortlist.fm.als import RankingProblem, RankingSettings, from_model, to_model
+from shortlist.fm.als import RankingProblem, RankingSettings, State, from_model, to_model
 from shortlist.fm.checkpoint import Checkpoint, fingerprint
 from shortlist.fm.model import FactorModel
 from shortlist.fm.progress import Course, EpochReport
@@ -51,7 +51,7 @@ def fit_ranking(
         about: what decides the state after an epoch; a checkpoint of other settings is not taken up.
     """
     features = (data.user_features, data.item_features)
-    keeper = Checkpoint(checkpoint, data.fingerprint(about, start_from)) if checkpoint else None
+    keeper = Checkpoint(checkpoint, data.fingerprint(about, start_from), State) if checkpoint else None
     with threads(n_threads) as crew:
         problem = RankingProblem(data.for_users, data.for_items, *features, settings, crew)
         state, course.metrics = (keeper.newest() if keeper else None) or (None, [])

@@ -1,26 +1,26 @@
 """Checked purchases in, a FactorModel trained with the softmax loss out: a short least-squares fit, then the epochs."""
 
 import time
-from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array
 from shortlist.fm.als import RankingProblem, RankingSettings
+from shortlist.fm.checkpoint import Checkpoint
 from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.progress import Course, EpochReport
-from shortlist.fm.softmax import SoftmaxProblem, SoftmaxSettings, starting_vectors
+from shortlist.fm.ranking_fit import RankingData
+from shortlist.fm.softmax import SoftmaxProblem, SoftmaxSettings, SoftmaxState
 from shortlist.fm.storage import Settings
 from shortlist.fm.threads import Threads, threads
-from shortlist.latent import item_latent
 
 FIRST_EPOCHS = 5
 """Of least squares, before the softmax."""
 
 
 def fit_softmax(
-    pairs: csr_array,
+    data: RankingData,
     settings: RankingSettings,
     softmax: SoftmaxSettings,
     course: Course,
@@ -29,34 +29,49 @@ def fit_softmax(
     seed: int,
     n_threads: int | None,
     start_from: FactorModel | None,
+    checkpoint: Path | None,
 ) -> tuple[FactorModel, int]:
-    """The model and the number of its epochs; see FactorizationMachine.fit. `start_from` replaces least squares."""
+    """The model and the number of its epochs; see FactorizationMachine.fit. `start_from` replaces least squares.
+
+    `data` has no features and the same confidences for both sides.
+    """
+    decides: Settings = {**about, "epochs": softmax.epochs}  # the learning rate falls over them
+    keeper = Checkpoint(checkpoint, data.fingerprint(decides, start_from), SoftmaxState) if checkpoint else None
+    offset = (softmax.popularity * np.log1p(data.for_users.sum(0))).astype(np.float32)
     with threads(n_threads) as crew:
-        items = item_latent(start_from)[:, :-1] if start_from else _least_squares(pairs, settings, seed, crew)
-        counts = np.diff(pairs.indptr) + settings.unobserved_weight * pairs.shape[1]
-        strength = settings.regularization * float((counts**settings.regularization_exponent).mean())
-        start = starting_vectors(items, settings.unobserved_weight, strength)
-        problem = SoftmaxProblem(pairs, start, softmax, course.epochs, seed, crew)
-        while course.goes_on(problem.epochs_done):
+        problem = SoftmaxProblem(data.for_users, softmax, seed, crew)
+        state, course.metrics = (keeper.newest() if keeper else None) or (None, [])
+        if state is None:
+            vectors = (start_from.users.factors, start_from.items.factors) if start_from else None
+            users, items = vectors or _least_squares(data, settings, seed, crew)
+            bought = np.diff(data.for_users.indptr)[:, None] > 0
+            state = SoftmaxState.towards(users * bought, items)
+        while course.goes_on(state.epoch):
             started = time.perf_counter()
-            loss = problem.epoch()
+            loss = problem.epoch(state)
             seconds = time.perf_counter() - started
-            metric = course.ran(seconds, _model(problem, about) if course.validate else None)
+            metric = course.ran(seconds, _model(state, offset, softmax, about) if course.validate else None)
+            if keeper:
+                keeper.save(state, course.metrics)
             if course.on_epoch:
-                course.on_epoch(EpochReport(problem.epochs_done, loss, seconds, metric))
-        return _model(problem, about), problem.epochs_done
+                course.on_epoch(EpochReport(state.epoch, loss, seconds, metric))
+    return _model(state, offset, softmax, about), state.epoch
 
 
-def _least_squares(pairs: csr_array, settings: RankingSettings, seed: int, crew: Threads) -> Float32Array:
-    problem = RankingProblem(pairs, pairs, None, None, settings, crew)
+def _least_squares(
+    data: RankingData, settings: RankingSettings, seed: int, crew: Threads
+) -> tuple[Float32Array, Float32Array]:
+    problem = RankingProblem(data.for_users, data.for_items, None, None, settings, crew)
     state = problem.start(seed)
     for _ in range(FIRST_EPOCHS):
         problem.epoch(state)
-    return state.items
+    problem.finish(state)
+    return state.users, state.items
 
 
-def _model(problem: SoftmaxProblem, about: Settings) -> FactorModel:
-    users, items = problem.rows()
-    k = items.shape[1]
-    sides = [replace(Side.zeros(len(rows), 0, k), factors=rows) for rows in (users, items)]
-    return FactorModel(0.0, sides[0], sides[1], about)
+def _model(state: SoftmaxState, offset: Float32Array, softmax: SoftmaxSettings, about: Settings) -> FactorModel:
+    users, items = state.rows(softmax.temperature)
+    none = np.zeros((0, items.shape[1]), np.float32)
+    no_weights = np.zeros(0, np.float32)
+    of_users = Side(users, np.zeros(len(users), np.float32), none, no_weights)
+    return FactorModel(0.0, of_users, Side(items, offset, none, no_weights), about)

@@ -4,6 +4,8 @@ import hashlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from shortlist.errors import DatasetError
@@ -16,58 +18,74 @@ from shortlist.latent import item_latent, user_latent
 T = 0.3
 
 
-def purchases(n_users: int, n_items: int, seed: int = 0) -> csr_array:
+def shares(n_users: int, n_items: int, seed: int = 0) -> csr_array:
+    """What each of a user's purchases counts; everybody has bought something."""
     rng = np.random.default_rng(seed)
     dense = (rng.random((n_users, n_items)) < 0.3) * rng.uniform(0.5, 2, (n_users, n_items))
-    dense[:, 0] += 0.7  # everybody has bought something
-    return csr_array(dense)
+    dense[:, 0] += 0.7
+    return csr_array(dense / dense.sum(1, keepdims=True))
 
 
-def vectors(n_items: int, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
+def vectors(n_users: int, n_items: int, k: int = 3) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(9)
-    return rng.standard_normal((n_items, k)), rng.standard_normal((n_items, k))
+    return rng.standard_normal((n_users, k)), rng.standard_normal((n_items, k))
 
 
-def loss(pairs: csr_array, added: np.ndarray, found: np.ndarray) -> float:
-    """The formula at the top of shortlist/fm/softmax.py, an observed pair."""
-    users, dense = pairs @ added, pairs.toarray()
-    cosines = (users @ found.T) / np.outer(np.linalg.norm(users, axis=1), np.linalg.norm(found, axis=1))
+def loss(bought: csr_array, users: np.ndarray, items: np.ndarray) -> float:
+    """The formula at the top of shortlist/fm/softmax.py."""
+    cosines = (users @ items.T) / np.outer(np.linalg.norm(users, axis=1), np.linalg.norm(items, axis=1))
     chances = np.exp(cosines / T)
-    return -(dense * np.log(chances / chances.sum(1, keepdims=True))).sum() / dense.sum()
+    return -(bought.toarray() * np.log(chances / chances.sum(1, keepdims=True))).sum(1).mean()
 
 
 def test_the_loss_is_its_formula_and_the_gradient_its_slope():
-    pairs, (added, found) = purchases(300, 7), vectors(7)  # more users than one block
+    bought, (users, items) = shares(260, 7), vectors(260, 7)  # more users than one block
 
     with threads(2) as crew:
-        gradient = batch_gradient(pairs, added, found, np.arange(7), T, crew)
+        gradient = batch_gradient(bought, users, items, np.arange(7), T, crew)
 
-    assert gradient.loss == pytest.approx(loss(pairs, added, found), rel=1e-5)
-    for array, slope in ((added, gradient.added), (found, gradient.found)):
+    assert gradient.loss == pytest.approx(loss(bought, users, items), rel=1e-6)
+    for array, slope in ((users, gradient.users), (items, gradient.items)):
         expected = np.zeros_like(array)
         for place in np.ndindex(array.shape):
             before = array[place]
             array[place] = before + 1e-5
-            up = loss(pairs, added, found)
+            up = loss(bought, users, items)
             array[place] = before - 1e-5
-            expected[place] = (up - loss(pairs, added, found)) / 2e-5
+            expected[place] = (up - loss(bought, users, items)) / 2e-5
             array[place] = before
-        np.testing.assert_allclose(slope, expected, atol=1e-5)
+        np.testing.assert_allclose(slope, expected, atol=1e-8)
+
+
+@given(st.integers(0, 10_000), st.sampled_from([0.02, 0.1, 1.0]))
+@settings(max_examples=20, deadline=None)
+def test_a_vector_s_length_changes_neither_loss_nor_direction_of_its_gradient(seed, temperature):
+    bought, (users, items) = shares(9, 6, seed), vectors(9, 6)
+    longer = items * np.random.default_rng(seed).uniform(0.1, 10, (6, 1))
+
+    with threads(1) as crew:
+        one, other = (batch_gradient(bought, users, rows, np.arange(6), temperature, crew) for rows in (items, longer))
+
+    assert other.loss == pytest.approx(one.loss, rel=1e-9)
+    ratio = np.linalg.norm(longer, axis=1) / np.linalg.norm(items, axis=1)
+    np.testing.assert_allclose(other.items * ratio[:, None], one.items, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(np.einsum("nk,nk->n", one.items, items), 0, atol=1e-6)
 
 
 def test_drawn_negatives_estimate_the_sum_over_all_items():
-    pairs, (added, found) = purchases(20, 40), vectors(40)
+    bought, (users, items) = shares(20, 40), vectors(20, 40)
     rng = np.random.default_rng(3)
 
     with threads(1) as crew:
-        exact = batch_gradient(pairs, added, found, np.arange(40), T, crew)
+        exact = batch_gradient(bought, users, items, np.arange(40), T, crew)
         drawn = [
-            batch_gradient(pairs, added, found, np.sort(rng.choice(40, 20, replace=False)), T, crew) for _ in range(400)
+            batch_gradient(bought, users, items, np.sort(rng.choice(40, 20, replace=False)), T, crew)
+            for _ in range(400)
         ]
 
     assert np.mean([one.loss for one in drawn]) == pytest.approx(exact.loss, rel=0.01)
-    mean = np.mean([one.found for one in drawn], axis=0)
-    assert np.linalg.norm(mean - exact.found) < 0.1 * np.linalg.norm(exact.found)
+    mean = np.mean([one.items for one in drawn], axis=0)
+    assert np.linalg.norm(mean - exact.items) < 0.1 * np.linalg.norm(exact.items)
 
 
 def planted(n_users: int = 300, n_items: int = 60, groups: int = 6) -> tuple[csr_array, csr_array]:
@@ -132,13 +150,61 @@ def test_no_interactions_at_all_give_a_model_that_knows_nothing():
     assert not machine.predict(np.array([0, 1]), np.array([3, 0])).any()
 
 
-def test_what_it_cannot_use_is_refused(tmp_path):
+def test_what_it_cannot_use_is_refused():
     train, _ = planted()
     one_feature = csr_array(np.ones((train.shape[1], 1), np.float32))
 
-    for given in ({"item_features": one_feature}, {"item_interactions": train}, {"checkpoint": tmp_path}):
+    for refused in ({"item_features": one_feature}, {"item_interactions": train}):
         with pytest.raises(DatasetError, match="softmax loss takes interactions alone"):
-            softmax().fit(train, **given)
+            softmax().fit(train, **refused)
+
+
+def test_a_fit_that_was_cut_off_ends_with_the_same_bytes(tmp_path):
+    train, _ = planted(400)
+
+    def stop_after_two(report: EpochReport) -> None:
+        if report.epoch == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        softmax(epochs=4).fit(train, checkpoint=tmp_path, on_epoch=stop_after_two)
+    reports: list[EpochReport] = []
+    resumed = softmax(epochs=4).fit(train, checkpoint=tmp_path, on_epoch=reports.append)
+
+    assert [report.epoch for report in reports] == [3, 4]
+    assert digest(resumed) == digest(softmax(epochs=4).fit(train))
+
+
+def test_a_checkpoint_of_another_number_of_epochs_is_not_taken_up(tmp_path):
+    train, _ = planted()
+    softmax(epochs=2).fit(train, checkpoint=tmp_path)
+    reports: list[EpochReport] = []
+
+    softmax(epochs=3).fit(train, checkpoint=tmp_path, on_epoch=reports.append)
+
+    assert [report.epoch for report in reports] == [1, 2, 3]
+
+
+def test_what_is_served_is_the_softmax_with_popularity():
+    train, _ = planted()
+
+    with_it, without = (softmax(epochs=1, popularity=weight).fit(train).model for weight in (0.5, 0.0))
+
+    difference = item_latent(with_it) - item_latent(without)
+    assert not difference[:, :-1].any()
+    np.testing.assert_allclose(difference[:, -1], 0.5 * np.log1p(train.sum(0)), rtol=1e-6)
+
+
+def test_a_fit_that_goes_on_from_a_model_starts_where_it_was():
+    train, _ = planted()
+    first: list[EpochReport] = []
+    machine = softmax(learning_rate=0.01).fit(train, on_epoch=first.append)
+
+    second: list[EpochReport] = []
+    softmax(epochs=1, learning_rate=0.001).fit(train, start_from=machine.model, on_epoch=second.append)
+
+    assert second[0].loss == pytest.approx(first[-1].loss, rel=0.02)
+    assert second[0].loss < first[0].loss
 
 
 def test_an_unknown_loss_is_refused():
