@@ -102,7 +102,7 @@ class FactorizationMachine:
             learning_rate: of the softmax, at its highest.
             negatives: items drawn for each batch of users, beside those they bought, to stand for all in the softmax;
                 None takes all.
-            popularity: of the softmax, γ: what is served is log(n_i^γ exp(cos / T)), n_i the summed confidences.
+            popularity: of the softmax, γ: an item's bias is γ log(1 + n_i), n_i its summed confidences.
             patience: stop after so many epochs without a better validation metric; None never does.
             max_seconds: no epoch starts that would likely end later; None for no limit. (A limit that is met makes
                 the result depend on the machine.)
