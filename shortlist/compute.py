@@ -30,6 +30,10 @@ LEAST_VCPUS: Final[Mapping[GrowingStage, float]] = {"Repackage": 2, "BuildIndex"
 CHILD_S: Final = 1_800
 """Of work for one child of the array: starting is a small part of it, and a reclaimed machine loses little."""
 MAX_CHILDREN: Final = 1_000
+EXACT_SECONDS: Final = 60
+EXACT_FLOPS: Final = 60e9
+"""`index.factory: auto` is exact while a shard takes no longer than this at a rate that one Lambda core reaches: 65
+dimensions at 1.54 ns a pair are 84e9 (docs/scale.md)."""
 SAMPLED_SHARDS: Final = 10
 """BuildIndex holds the users of so many at once."""
 
@@ -45,6 +49,7 @@ class Sizes:
         catalogue_bytes: of the items' ids and what is said of them.
         users_per_shard: of Rank.
         places_per_user: on all of a user's lists.
+        factory: of the index, as the campaign says.
     """
 
     users: int
@@ -54,10 +59,16 @@ class Sizes:
     catalogue_bytes: int
     users_per_shard: int
     places_per_user: int
+    factory: str = "auto"
 
     @property
     def shards(self) -> int:
         return ceil(self.users / self.users_per_shard)
+
+
+def exact_is_fast(numbers: float, users: int) -> bool:
+    """Whether users are searched for fast enough through items that are so many numbers, all dimensions counted."""
+    return 2.0 * numbers * users / EXACT_FLOPS <= EXACT_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +141,7 @@ def job_size(stage: GrowingStage, needs_mib: int) -> tuple[float, int]:
 def _repackage(sizes: Sizes) -> Need:
     read = sizes.user_bytes + sizes.item_bytes
     return Need(
-        memory=60 * MIB + 1.5 * sizes.user_bytes + 3 * sizes.item_bytes,
+        memory=80 * MIB + 1.5 * sizes.user_bytes + 3 * sizes.item_bytes,
         disk=read,
         seconds=2.5 * read / BYTES_PER_S + 15e-9 * read,
     )
@@ -138,10 +149,15 @@ def _repackage(sizes: Sizes) -> Need:
 
 def _build_index(sizes: Sizes) -> Need:
     sampled = min(1.0, SAMPLED_SHARDS * sizes.users_per_shard / max(sizes.users, 1)) * sizes.user_bytes
+    exact = sizes.factory == "Flat" or (
+        sizes.factory == "auto" and exact_is_fast(sizes.item_bytes / 4, sizes.users_per_shard)
+    )
+    # Twice what the slowest of docs/benchmarks.md took: 64 s to train a quantizer, 0.12 ms for an item of a graph.
+    trained = 0.0 if exact else 128 + 240e-6 * sizes.items
     return Need(
         memory=90 * MIB + 2 * sampled + 3.2 * sizes.item_bytes + sizes.catalogue_bytes,
         disk=sizes.item_bytes,
-        seconds=(3 * sizes.item_bytes + sampled) / BYTES_PER_S + 36e-6 * sizes.items,
+        seconds=(3 * sizes.item_bytes + sampled) / BYTES_PER_S + 36e-6 * sizes.items + trained,
     )
 
 
@@ -150,7 +166,7 @@ def _rank(sizes: Sizes) -> Need:
     users = min(sizes.users, sizes.users_per_shard)
     fetched = 2 * sizes.item_bytes + sizes.catalogue_bytes
     return Need(
-        memory=110 * MIB + 480 * users * sizes.places_per_user + 3 * sizes.item_bytes + 1.6 * sizes.catalogue_bytes,
+        memory=140 * MIB + 480 * users * sizes.places_per_user + 3 * sizes.item_bytes + 1.6 * sizes.catalogue_bytes,
         disk=fetched,
         seconds=fetched / BYTES_PER_S + _search_s(sizes),
     )

@@ -11,6 +11,7 @@ from typing import Final
 import faiss
 import numpy as np
 
+from shortlist.compute import exact_is_fast
 from shortlist.config import Index
 from shortlist.contracts.arrays import Float32Array, Int32Array
 from shortlist.contracts.metrics import IndexMetrics
@@ -20,10 +21,6 @@ from shortlist.scan import ExactSearch
 from shortlist.topx import Ranking, Seen, rank_unseen, ranked, score_pairs
 
 EXACT: Final = "Flat"
-EXACT_SECONDS: Final = 60
-EXACT_FLOPS: Final = 60e9
-"""`auto` searches exactly while a shard takes no longer than this at a rate that one Lambda core reaches: 65 dimensions
-at 1.54 ns a pair are 84e9 (docs/scale.md)."""
 LARGEST_K: Final = 4_096
 """Users who have seen so much that more neighbours would have to be fetched are served by the exact scan."""
 EFFORTS: Final = (8, 16, 32, 64, 128, 256, 512, 1_024)
@@ -142,8 +139,9 @@ def chosen_factory(factory: str, n_items: int, n_dims: int, users_per_search: in
     """The factory string that `auto` stands for; any other stands for itself."""
     if factory != "auto":
         return factory
-    seconds = 2.0 * n_items * n_dims * users_per_search / EXACT_FLOPS
-    return EXACT if seconds <= EXACT_SECONDS else f"IVF{2 ** round(np.log2(4 * n_items**0.5))},Flat"
+    if exact_is_fast(n_items * n_dims, users_per_search):
+        return EXACT
+    return f"IVF{2 ** round(np.log2(4 * n_items**0.5))},Flat"
 
 
 def recall_against(best: Ranking, found: Ranking) -> float:

@@ -1,15 +1,16 @@
 """Interactions and features in, a trained Recommender out: the factorization machine and the repeat-purchase term."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 from scipy.sparse import csr_array
 
 from shortlist.config import Model
-from shortlist.contracts.arrays import BoolArray, Float32Array
+from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
 from shortlist.evaluate import Pairs, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
 from shortlist.fm.machine import FactorizationMachine
@@ -25,7 +26,7 @@ GAMMAS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 HORIZONS: Final = 2  # from which r is learned; best on the validation split (docs/fm.md)
 DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon
 X: Final = 20  # list length for which γ is chosen
-MOST_USERS: Final = 1000  # users on whom γ is chosen
+MOST_USERS: Final = 1000  # users on whom γ, and the number of epochs, are chosen
 AFFINITY_BLOCK: Final = 65_536
 
 FINAL: Final = "final"
@@ -116,9 +117,11 @@ def learn(
     reference_time = int(events.timestamp.max())
     fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
     if repeat is None:
-        repeat = _learn_repeat(events, fits)
+        views, fits = _look_back(events, fits)
+        repeat = _learn_repeat(views, fits)
     known = events if weak is None else events.joined(weak.until(reference_time))
-    return Recommender(fits.fit(FINAL, fits.past(known, reference_time), start_from), repeat, reference_time)
+    machine = fits.fit(FINAL, fits.past(known, reference_time), start_from)
+    return Recommender(machine.model, repeat, reference_time)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,19 +137,21 @@ class _Fits:
     def past(self, events: Interactions, moment: int) -> History:
         return past_of(events, self.shop, self.settings, moment)
 
-    def fit(self, name: str, past: History, start_from: FactorModel | None = None) -> FactorModel:
+    def fit(
+        self, name: str, past: History, start_from: FactorModel | None = None, validate: Validate | None = None
+    ) -> FactorizationMachine:
         """Train on what was known; `name` is where the state is kept, and what the epochs' listener hears."""
         tell = self.on_epoch
-        machine = fit_history(
+        return fit_history(
             past,
             self.shop,
             self.settings,
             n_threads=self.n_threads,
             start_from=start_from,
+            validate=validate,
             on_epoch=None if tell is None else lambda report: tell(name, report),
             checkpoint=None if self.checkpoint is None else self.checkpoint / name,
         )
-        return machine.model
 
 
 def fit_history(
@@ -169,6 +174,8 @@ def fit_history(
         regularization=settings.regularization,
         regularization_exponent=settings.regularization_exponent,
         feature_regularization=settings.feature_regularization,
+        new_item_regularization=settings.new_item_regularization,
+        patience=settings.patience if validate else None,
         max_seconds=settings.max_train_seconds,
         n_threads=n_threads,
         seed=settings.seed,
@@ -185,22 +192,16 @@ def fit_history(
     )
 
 
-def _learn_repeat(events: Interactions, fits: _Fits) -> RepeatModel:
-    """r from the newest horizons of `events`, each seen from the moment before it; γ from the newest of them."""
+def _learn_repeat(views: Sequence["_View"], fits: _Fits) -> RepeatModel:
+    """r from views of the newest horizons, the newest first; γ from the newest of them."""
     settings = fits.settings
     horizon = settings.repeat_horizon_days
-    simple = RepeatModel.simple(DEFAULT_GAMMA if settings.repeat_weight is None else settings.repeat_weight, horizon)
-    if settings.repeat_weight == 0:
-        return simple
-    newest = int(events.timestamp.max())
-    moments = {n: int(newest - n * horizon * DAY_S) for n in range(HORIZONS, 0, -1)}
-    views = [_look_back(n, events, fits, m) for n, m in moments.items() if (events.timestamp <= m).any()]
-    if not views:
-        return simple
-    facts, came_back = (np.concatenate([getattr(view, name) for view in views]) for name in ("facts", "came_back"))
+    if settings.repeat_weight == 0 or not views:
+        return RepeatModel.simple(DEFAULT_GAMMA if settings.repeat_weight is None else settings.repeat_weight, horizon)
+    facts, came_back = (np.concatenate([getattr(v, name) for v in reversed(views)]) for name in ("facts", "came_back"))
     with threads(fits.n_threads) as crew:
         learned = fit_repeat(facts, came_back, horizon_days=horizon, seed=settings.seed, crew=crew)
-        gamma = settings.repeat_weight if settings.repeat_weight is not None else _choose_gamma(learned, views[-1])
+        gamma = settings.repeat_weight if settings.repeat_weight is not None else _choose_gamma(learned, views[0])
     return replace(learned, gamma=gamma)
 
 
@@ -224,16 +225,45 @@ class _View:
     bought: Pairs
 
 
-def _look_back(n: int, events: Interactions, fits: _Fits, moment: int) -> _View:
-    """From `moment`, the beginning of the n-th newest horizon."""
-    shop, horizon = fits.shop, fits.settings.repeat_horizon_days
+def _look_back(events: Interactions, fits: _Fits) -> tuple[list[_View], _Fits]:
+    """Views from before each of the newest horizons, the newest first; and fits of as many epochs as were best there.
+
+    The epochs are those of `fits`, and nothing is validated, where there is no patience.
+    """
+    settings = fits.settings
+    needed = HORIZONS if settings.repeat_weight != 0 else int(settings.patience is not None)
+    newest = int(events.timestamp.max())
+    views: list[_View] = []
+    for n in range(1, needed + 1):
+        moment = int(newest - n * settings.repeat_horizon_days * DAY_S)
+        if not (events.timestamp <= moment).any():
+            break
+        view, epochs = _view(n, events, fits, moment)
+        views.append(view)
+        fits = replace(fits, settings=msgspec.structs.replace(settings, epochs=epochs))
+    return views, fits
+
+
+def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View, int]:
+    """From `moment`, the beginning of the n-th newest horizon; and the epochs that were best, if it is the newest."""
+    shop, settings = fits.shop, fits.settings
+    horizon = settings.repeat_horizon_days
     past = fits.past(events.where(events.timestamp <= moment), moment)
     later = events.where((events.timestamp > moment) & (events.timestamp <= moment + horizon * DAY_S))
-    users, items = latent(fits.fit(f"look_back_{n}", past), shop)
     seen = Pairs(past.indptr, past.item_rows, shop.n_items)
     bought = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
+    new, active = bought.split(seen)[0], _some(bought.users())
+
+    def recall_of_new(model: FactorModel) -> float:
+        ranked = rank(*latent(model, shop), np.zeros(len(seen.item_rows), np.float32), seen, active, X)
+        return measure(make_lists(ranked, seen, "new_for_you", X), active, new, X).recall
+
+    validated = settings.patience is not None and n == 1
+    machine = fits.fit(f"look_back_{n}", past, validate=recall_of_new if validated else None)
+    users, items = latent(machine.model, shop)
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
-    return _View(users, items, seen, _facts(past, users, items, horizon), came_back, bought)
+    view = _View(users, items, seen, _facts(past, users, items, horizon), came_back, bought)
+    return view, machine.best_epoch or settings.epochs
 
 
 def latent(model: FactorModel, shop: Shop) -> tuple[Float32Array, Float32Array]:
@@ -266,8 +296,7 @@ def _facts(past: History, users: Float32Array, items: Float32Array, horizon_days
 
 def _choose_gamma(repeat: RepeatModel, view: _View) -> float:
     """The γ whose lists of everything recall most of what was bought in the horizon; the smallest of equals."""
-    active = view.bought.users()
-    active = active[:: len(active) // MOST_USERS + 1]
+    active = _some(view.bought.users())
     chance = repeat.chance(view.facts)
     base = rank(view.users, view.items, np.zeros_like(chance), view.seen, active, X)
 
@@ -276,3 +305,8 @@ def _choose_gamma(repeat: RepeatModel, view: _View) -> float:
         return measure(make_lists(ranked, view.seen, "everything", X), active, view.bought, X).recall
 
     return max(GAMMAS, key=recall)
+
+
+def _some(users: Int64Array) -> Int64Array:
+    """Evenly spread, not many more than MOST_USERS at most."""
+    return users[:: len(users) // MOST_USERS + 1]

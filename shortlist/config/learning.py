@@ -19,6 +19,10 @@ class Model(Config, frozen=True, kw_only=True):
         item_half_life_days: the same for what an item is like, which follows its recent buyers; None: half_life_days.
         saturation: s; a pair of summed weight d has the confidence d (1 + s) / (d + s); None: d itself.
         feature_regularization: ridge on the factors of features, relative to that of ids.
+        new_item_regularization: ridge of a last fit of item features to the purchases, which serves items without any;
+            None: no such fit.
+        patience: epochs without a better recall of what is new to the users after which the fit that looks back one
+            horizon stops; the others then run for as many as were best there. None: all fits run for `epochs`.
         repeat_horizon_days: what the repeat-purchase term looks ahead; it is learned from the newest two horizons.
         repeat_weight: γ; 0 switches the repeat term off; None learns it on the validation split.
         use_features: train declared features jointly.
@@ -36,6 +40,8 @@ class Model(Config, frozen=True, kw_only=True):
     item_half_life_days: float | None = 15.0
     saturation: float | None = 1.0
     feature_regularization: NonNegative = 3.0
+    new_item_regularization: NonNegative | None = None
+    patience: Positive | None = None
     repeat_horizon_days: Annotated[float, msgspec.Meta(gt=0.0)] = 28.0
     repeat_weight: float | None = None
     use_features: bool = True

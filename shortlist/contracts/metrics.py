@@ -57,6 +57,24 @@ class KindMetrics(msgspec.Struct, frozen=True, kw_only=True):
     bought_mean_popularity: float = 0.0
 
 
+class EpochFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How an epoch of a fit went.
+
+    Attributes:
+        purpose: `measurement`, `everything`.
+        fit: `look_back_1` (before the newest horizon), `look_back_2`, `final`.
+        epoch: 1 is the first.
+        loss: what the model misses, an observed pair.
+        recall: of what was new to the users in the horizon after; None where no fit is stopped early.
+    """
+
+    purpose: str
+    fit: str
+    epoch: int
+    loss: float
+    recall: float | None = None
+
+
 class HoldoutMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Measured on the held-out interactions by a model trained on the rest.
 
@@ -67,6 +85,7 @@ class HoldoutMetrics(msgspec.Struct, frozen=True, kw_only=True):
         users: users with held-out interactions.
         kinds: metrics by list kind; always has "everything".
         settings: the model's settings, chosen where (`chosen_on`).
+        epochs: of all fits of the run, in their order.
     """
 
     x: int
@@ -74,6 +93,7 @@ class HoldoutMetrics(msgspec.Struct, frozen=True, kw_only=True):
     users: int
     kinds: dict[ListKind, KindMetrics]
     settings: dict[str, float | int | str | bool | None]
+    epochs: tuple[EpochFigures, ...] = ()
 
     @property
     def protocol(self) -> tuple[int, str]:

@@ -4,7 +4,7 @@ import msgspec
 
 from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
-from shortlist.contracts.metrics import GroupMetrics
+from shortlist.contracts.metrics import EpochFigures, GroupMetrics
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.summaries import RejectReason
 
@@ -62,11 +62,15 @@ class KindFigures(Figures, frozen=True, kw_only=True):
 
 
 class Metrics(KindFigures, frozen=True, kw_only=True):
-    """Of the hold-out; the figures at the top are those of the campaign's first list, all kinds stand in `kinds`."""
+    """Of the hold-out; the figures at the top are those of the campaign's first list, all kinds stand in `kinds`.
+
+    `epochs` are those of the fits, as `contracts.metrics.HoldoutMetrics` has them.
+    """
 
     x: int
     split: str
     kinds: dict[ListKind, KindFigures]
+    epochs: tuple[EpochFigures, ...] = ()
 
 
 class ListsReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -21,7 +21,8 @@ from scipy.sparse import csr_array
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from shortlist.fm.kernels import observed_misses, solve_rows
 from shortlist.fm.model import FactorModel
-from shortlist.fm.ridge import FeatureRidge
+from shortlist.fm.new_items import fit_to_purchases
+from shortlist.fm.ridge import FeatureRidge, self_interaction
 from shortlist.fm.storage import Settings
 from shortlist.fm.threads import Threads, aligned
 from shortlist.fm.totals import split
@@ -42,6 +43,7 @@ class RankingSettings:
     feature_regularization: float
     init_scale: float
     steps: int
+    new_item_regularization: float | None = None
 
 
 @dataclass(slots=True)
@@ -143,9 +145,22 @@ class RankingProblem:
         state.epoch += 1
 
     def finish(self, state: State) -> None:
-        """Solve the users once more, to the end: each is then the exact answer to the final items, as in fold-in."""
-        if state.epoch:
-            self._solve_users(state, steps=FINAL_STEPS)
+        """Solve the users once more, to the end: each is then the exact answer to the final items, as in fold-in.
+
+        Where new items matter, the factors of item features are then fitted to the purchases; no total changes.
+        """
+        if not state.epoch:
+            return
+        self._solve_users(state, steps=FINAL_STEPS)
+        if self.settings.new_item_regularization is not None and self._items.ridge:
+            state.item_weights = fit_to_purchases(
+                state.item_weights,
+                np.column_stack([state.users, np.ones(len(state.users), np.float32)]),
+                self._items.pairs,
+                self._items.ridge.features,
+                unobserved_weight=self.settings.unobserved_weight,
+                strength=self.settings.new_item_regularization,
+            )
 
     def loss(self, state: State) -> float:
         """L without its regularisation, a pair: what the model misses."""
@@ -218,10 +233,10 @@ class RankingProblem:
         """What the features say of every item, their interactions with each other included, as the FM has them."""
         k = self.settings.n_factors
         targets = np.column_stack([state.items, state.biases])
-        targets[:, k] -= _self_interaction(ridge.features, ridge.features @ state.item_weights, state.item_weights)
+        targets[:, k] -= self_interaction(ridge.features, ridge.features @ state.item_weights, state.item_weights)
         state.item_weights = ridge.improve(state.item_weights, targets)
         prior: Float32Array = ridge.features @ state.item_weights
-        prior[:, k] += _self_interaction(ridge.features, prior, state.item_weights)
+        prior[:, k] += self_interaction(ridge.features, prior, state.item_weights)
         return prior
 
 
@@ -256,12 +271,3 @@ def from_model(model: FactorModel, user_features: csr_array | None, item_feature
         model.users.feature_factors.copy(),
         np.column_stack([model.items.feature_factors, model.items.feature_weights]),
     )
-
-
-def _self_interaction(features: csr_array, totals: Float32Array, weights: Float32Array) -> Float32Array:
-    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row; `totals` is xW; the last column, the linear weights, is left out."""
-    among = totals[:, :-1]
-    norms = np.einsum("fk,fk->f", weights[:, :-1], weights[:, :-1])
-    alone = csr_array((features.data**2, features.indices, features.indptr), shape=features.shape) @ norms
-    crossed: Float32Array = (np.einsum("rk,rk->r", among, among) - alone) / 2
-    return crossed

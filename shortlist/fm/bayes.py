@@ -18,13 +18,15 @@ from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array, Int64Array
 from shortlist.fm.bayes_state import BayesSettings, Features, Rows, State, features_of, rows_of
-from shortlist.fm.block_kernels import draw_features, draw_rows, score_examples
+from shortlist.fm.chance import standard_normals
+from shortlist.fm.feature_kernels import draw_features
 from shortlist.fm.hyper import Prior
 from shortlist.fm.inputs import CheckedExamples
 from shortlist.fm.probit import drawn_scores, expected_scores, log_loss
+from shortlist.fm.row_kernels import draw_rows
+from shortlist.fm.score_kernels import score_users, sum_misses
 from shortlist.fm.threads import Threads
 
-LANES_PER_THREAD: Final = 4  # rows are dealt to lanes, longest first: enough lanes keep the threads equally busy
 LEAST_NOISE: Final = 0.01  # of the targets' spread; less cannot be told from none in single precision
 NOISE_SHAPE: Final = 10.0  # ν: a user's own noise counts as much as the common one from so many examples on
 
@@ -33,7 +35,8 @@ class BayesProblem:
     """The data of one fit. `epoch` moves a State on by one sweep over everything."""
 
     def __init__(self, examples: CheckedExamples, settings: BayesSettings, threads: Threads) -> None:
-        self.examples = examples
+        """Examples in any order; here they lie in the order of their users."""
+        self.examples = examples = examples.in_order(np.argsort(examples.user_rows, kind="stable"))
         self.settings = settings
         self._threads = threads
         spread = float(examples.targets.std(dtype=np.float64)) if len(examples.targets) else 0.0
@@ -64,23 +67,25 @@ class BayesProblem:
         """One draw of everything given the rest, or one step of `als` or `variational`."""
         targets = self._targets(state, rng)
         self._learn_noise(state, targets, rng)
+        left = targets - np.float32(state.bias)
         if state.context is not None:
-            self._learn_context(state, state.context, targets - np.float32(state.bias) - state.scores, rng)
-        certainty = np.sqrt(state.noise).astype(np.float32)[self.examples.user_rows]
-        wanted, shift = self._without_context(state, targets - np.float32(state.bias))
+            self._learn_context(state, state.context, left - state.scores, rng)
+        certainty = state.noise.astype(np.float32), np.ones(len(state.items.totals), np.float32)
+        wanted, shift = self._without_context(state, left)
         self._learn_rows(state.users, state.items, wanted, certainty, shift, rng)
-        self._learn_rows(state.items, state.users, wanted, certainty, shift, rng)
+        self._learn_rows(state.items, state.users, wanted[state.items.examples], certainty[::-1], shift, rng)
         state.scores = self._scores(state)
         state.epoch += 1
 
     def loss(self, state: State) -> float:
         """Mean squared error of the examples; for classes, the mean of −ln of the probability of what came."""
-        if not len(self.examples.targets):
+        n = len(self.examples.targets)
+        if not n:
             return 0.0
-        scores = state.scores + np.float32(state.bias)
         if self.settings.classes:
-            return log_loss(self.examples.targets, scores)
-        return float(np.square(self.examples.targets - scores, dtype=np.float64).mean())
+            return log_loss(self.examples.targets, state.scores + np.float32(state.bias))
+        total, squares = sum_misses(state.users.indptr, self.examples.targets, state.scores).sum(0)
+        return float(squares - 2 * state.bias * total + n * state.bias**2) / n
 
     def score_variance(self, state: State) -> Float32Array:
         """Of every example under a mean-field fit, float32 (n,); zeros where variances are not carried along."""
@@ -89,13 +94,15 @@ class BayesProblem:
         (u, s_u), (i, s_i) = ((side.totals[:, :-1], side.variance[:, :-1]) for side in (state.users, state.items))
         left = np.column_stack([s_u, u * u, state.users.variance[:, -1]])
         right = np.column_stack([i * i + s_i, s_i, state.items.variance[:, -1]])
-        variance: Float32Array = score_examples(self.examples.user_rows, self.examples.item_rows, left, right)
-        return variance
+        return self._products(state.users, left, right, np.zeros((0, left.shape[1]), np.float32))
+
+    def _products(self, users: Rows, left: Float32Array, right: Float32Array, moments: Float32Array) -> Float32Array:
+        scores = np.empty(len(self.examples.targets), np.float32)
+        score_users(users.indptr, self.examples.item_rows, left, right, moments, scores)
+        return scores
 
     def _noise(self, rng: np.random.Generator, *shape: int) -> Float32Array:
-        if self.settings.solver == "gibbs":
-            return rng.standard_normal(shape, dtype=np.float32)
-        return np.zeros(shape, np.float32)
+        return standard_normals(rng, *shape) if self.settings.solver == "gibbs" else np.zeros(shape, np.float32)
 
     def _targets(self, state: State, rng: np.random.Generator) -> Float32Array:
         """What the scores should be: the targets, or the hidden scores behind the classes."""
@@ -103,7 +110,7 @@ class BayesProblem:
             return self.examples.targets
         scores = state.scores + np.float32(state.bias)
         if self.settings.solver == "gibbs":
-            return drawn_scores(self.examples.targets, scores, rng, self._threads)
+            return drawn_scores(self.examples.targets, scores, rng)
         return expected_scores(self.examples.targets, scores, self._threads)
 
     def _learn_noise(self, state: State, targets: Float32Array, rng: np.random.Generator) -> None:
@@ -112,18 +119,18 @@ class BayesProblem:
         Some users rate by the mood of the day: their examples should not speak as loud as those of others
         (Lakshminarayanan, Bouchard, Archambeau 2011).
         """
-        solver, users = self.settings.solver, self.examples.user_rows
-        precision = state.noise[users]
-        left = (targets - state.scores).astype(np.float64)
-        total = float(precision.sum()) + 1
-        state.bias = float(precision @ left) / total
+        solver, counts = self.settings.solver, np.diff(state.users.indptr)
+        sums, squares = sum_misses(state.users.indptr, targets, state.scores).T
+        total = float(state.noise @ counts) + 1
+        state.bias = float(state.noise @ sums) / total
         if solver == "gibbs":
             state.bias += rng.standard_normal() / np.sqrt(total)
         if self.settings.classes or solver == "als":
             return
-        missed = (left - state.bias) ** 2 + self.score_variance(state) + self._least_noise
-        shape = NOISE_SHAPE + np.bincount(users, minlength=len(state.noise))
-        rate = NOISE_SHAPE / state.noise_level + np.bincount(users, missed, minlength=len(state.noise))
+        missed = squares - 2 * state.bias * sums + counts * (state.bias**2 + self._least_noise)
+        if solver == "variational":
+            missed += np.bincount(self.examples.user_rows, self.score_variance(state), minlength=len(counts))
+        shape, rate = NOISE_SHAPE + counts, NOISE_SHAPE / state.noise_level + np.maximum(missed, 0)
         state.noise = rng.gamma(shape / 2, 2 / rate) if solver == "gibbs" else shape / rate
         shape_of_level = NOISE_SHAPE * len(state.noise) + 1
         rate_of_level = NOISE_SHAPE * float(state.noise.sum()) + 1
@@ -137,41 +144,41 @@ class BayesProblem:
         mine: Rows,
         other: Rows,
         wanted: Float32Array,
-        certainty: Float32Array,
+        certainty: tuple[Float32Array, Float32Array],
         shift: Float32Array,
         rng: np.random.Generator,
     ) -> None:
-        base = mine.features.totals() if mine.features is not None else None
+        base = np.zeros((0, mine.totals.shape[1]), np.float32) if mine.features is None else mine.features.totals()
         mine.prior = self._learn_prior(mine, base, rng)
-        prior = np.broadcast_to(mine.prior.mean.astype(np.float32), mine.totals.shape)
-        if mine.features is not None and base is not None:
+        prior = mine.prior.mean.astype(np.float32)[None]
+        if mine.features is not None:
             prior = self._learn_features(mine, mine.features, base, rng)
         draw_rows(
             mine.indptr,
             mine.others,
             mine.examples,
             wanted,
-            certainty,
+            *certainty,
             mine.order,
+            mine.batches,
             other.totals,
             shift,
             other.variance,
             mine.prior.precision.astype(np.float32),
-            np.array(prior, np.float32, order="C"),
+            prior,
             self._noise(rng, *mine.totals.shape),
             self._noise(rng, mine.n_noise),
             mine.noise_starts,
             mine.totals,
             mine.variance,
-            LANES_PER_THREAD * self._threads.n,
+            self._threads.n,
         )
 
-    def _learn_prior(self, mine: Rows, base: Float32Array | None, rng: np.random.Generator) -> Prior:
-        own = mine.totals if base is None else mine.totals - base
+    def _learn_prior(self, mine: Rows, base: Float32Array, rng: np.random.Generator) -> Prior:
         if self.settings.solver == "gibbs":
-            return mine.prior.drawn(own, rng)
+            return mine.prior.drawn(mine.totals, base, rng)
         if self.settings.solver == "variational":
-            return mine.prior.expected(own, mine.variance)
+            return mine.prior.expected(mine.totals, base, mine.variance)
         return mine.prior
 
     def _learn_feature_prior(self, features: Features, rng: np.random.Generator) -> None:
@@ -185,41 +192,39 @@ class BayesProblem:
     ) -> Float32Array:
         """Draw a side's features given its totals; the rows' new prior, float32 (n, K)."""
         self._learn_feature_prior(features, rng)
-        missed = mine.totals - base - mine.prior.mean.astype(np.float32)
-        factors, offset = np.ascontiguousarray(missed[:, :-1].T), np.ascontiguousarray(missed[:, -1])
-        totals = np.ascontiguousarray(base[:, :-1].T)
+        missed = mine.totals - base
+        missed -= mine.prior.mean.astype(np.float32)
         precision = mine.prior.precision.astype(np.float32)
-        offset_precision = np.full(len(offset), precision[-1], np.float32)
-        self._draw_features(features, totals, factors, offset, precision[:-1], offset_precision, rng)
-        prior: Float32Array = mine.totals - np.column_stack([factors.T, offset])
-        return prior
+        self._draw_features(features, base, missed, precision, np.full(len(missed), precision[-1]), rng)
+        return mine.totals - missed
 
     def _learn_context(self, state: State, context: Features, missed: Float32Array, rng: np.random.Generator) -> None:
-        """Draw the features of the moment given the examples."""
+        """Draw the features of the moment given the examples, which show of their factors nothing."""
         self._learn_feature_prior(context, rng)
-        e, k = self.examples, self.settings.n_factors
-        around = state.users.totals[e.user_rows, :k] + state.items.totals[e.item_rows, :k]
-        totals = np.ascontiguousarray((around + context.totals()[:, :k]).T)
-        unseen, precision = np.zeros(k, np.float32), state.noise[e.user_rows].astype(np.float32)
-        self._draw_features(context, totals, np.zeros((k, 0), np.float32), missed, unseen, precision, rng)
+        e, totals = self.examples, context.totals()
+        totals += state.users.totals[e.user_rows]
+        totals += state.items.totals[e.item_rows]
+        left = np.zeros_like(totals)
+        left[:, -1] = missed
+        nothing = np.zeros(totals.shape[1], np.float32)
+        self._draw_features(context, totals, left, nothing, state.noise[e.user_rows].astype(np.float32), rng)
 
     def _draw_features(
         self,
         features: Features,
         totals: Float32Array,
-        factors: Float32Array,
-        offset: Float32Array,
+        missed: Float32Array,
         precision: Float32Array,
         offset_precision: Float32Array,
         rng: np.random.Generator,
     ) -> None:
+        columns = features.columns
         draw_features(
-            features.columns.indptr.astype(np.int64),
-            features.columns.indices.astype(np.int32),
-            features.columns.data,
+            columns.indptr.astype(np.int64),
+            columns.indices.astype(np.int32, copy=False),
+            columns.data,
             totals,
-            factors,
-            offset,
+            missed,
             precision,
             offset_precision,
             features.prior.precisions(),
@@ -237,10 +242,6 @@ class BayesProblem:
         return wanted - totals[:, -1], np.ascontiguousarray(totals[:, :-1])
 
     def _scores(self, state: State) -> Float32Array:
-        e, k = self.examples, self.settings.n_factors
-        scores: Float32Array = score_examples(e.user_rows, e.item_rows, state.users.totals, state.items.totals)
-        if state.context is not None:
-            totals = state.context.totals()
-            around = state.users.totals[e.user_rows, :k] + state.items.totals[e.item_rows, :k]
-            scores = scores + totals[:, -1] + np.einsum("nk,nk->n", around, totals[:, :k])
-        return scores
+        users, items = state.users.totals, state.items.totals
+        moments = np.zeros((0, users.shape[1]), np.float32) if state.context is None else state.context.totals()
+        return self._products(state.users, users, items, moments)

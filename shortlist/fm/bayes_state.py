@@ -9,7 +9,8 @@ from scipy.sparse import csc_array, csr_array
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from shortlist.fm.hyper import GroupedPrior, Prior
 from shortlist.fm.model import FactorModel, Side
-from shortlist.fm.totals import split
+from shortlist.fm.row_kernels import side_by_side
+from shortlist.fm.score_kernels import feature_totals
 
 Solver = Literal["als", "gibbs", "variational"]
 VARIATIONAL_START: Final = 3.0  # times the start of the others: without noise it takes long to leave a small one
@@ -33,7 +34,6 @@ class Features:
     Attributes:
         rows: CSR (n, f).
         columns: the same, compressed by column.
-        squared: the same, each value squared.
         weights: float32 (f, K), factors and linear weight.
         variance: float32 (f, K) of the last draw.
         prior: of every group.
@@ -41,17 +41,15 @@ class Features:
 
     rows: csr_array
     columns: csc_array
-    squared: csr_array
     weights: Float32Array
     variance: Float32Array
     prior: GroupedPrior
 
     def totals(self) -> Float32Array:
         """(xV, w·x + Σ_{f<g} <v_f, v_g> x_f x_g) of every row, float32 (n, K)."""
-        totals: Float32Array = self.rows @ self.weights
-        factors = self.weights[:, :-1]
-        alone = self.squared @ np.einsum("fk,fk->f", factors, factors)
-        totals[:, -1] += (np.einsum("nk,nk->n", totals[:, :-1], totals[:, :-1]) - alone) / 2
+        rows = self.rows
+        places = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
+        totals: Float32Array = feature_totals(*places, rows.data, self.weights)
         return totals
 
 
@@ -63,7 +61,8 @@ class Rows:
         indptr: int64 (n + 1,), places of each row in `others` and `examples`.
         others: int32, the row of the other side.
         examples: int64, the number of the example.
-        order: int64 (n,), longest first.
+        order: int64 (n,), in which they are drawn.
+        batches: int64, where those of `order` that are drawn together start.
         noise_starts: int64 (n,), for rows with fewer examples than K the place of their noise.
         n_noise: places of noise.
         totals: float32 (n, K).
@@ -76,6 +75,7 @@ class Rows:
     others: Int32Array
     examples: Int64Array
     order: Int64Array
+    batches: Int64Array
     noise_starts: Int64Array
     n_noise: int
     totals: Float32Array
@@ -117,7 +117,6 @@ def features_of(rows: csr_array | None, groups: Int64Array, settings: BayesSetti
     return Features(
         rows,
         csc_array(rows),
-        csr_array((rows.data**2, rows.indices, rows.indptr), shape=rows.shape),
         np.zeros(shape, np.float32),
         np.zeros(shape, np.float32),
         GroupedPrior.of(groups, shape[1], settings.regularization),
@@ -137,6 +136,7 @@ def rows_of(
     size = settings.n_factors + 1
     counts = np.bincount(rows, minlength=n)
     examples = np.argsort(rows, kind="stable")
+    order, batches = side_by_side(counts, size)
     noise = np.where(counts < size, counts, 0)
     totals = np.zeros((n, size), np.float32)
     totals[:, :-1] = scale * rng.standard_normal((n, size - 1), dtype=np.float32)
@@ -144,7 +144,8 @@ def rows_of(
         np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         others[examples],
         examples.astype(np.int64),
-        np.argsort(-counts, kind="stable").astype(np.int64),
+        order,
+        batches,
         (np.cumsum(noise) - noise).astype(np.int64),
         int(noise.sum()),
         totals,
@@ -174,10 +175,15 @@ def to_model(state: State) -> FactorModel:
 
 
 def _centred(side: Rows, other_mean: Float32Array) -> Side:
-    totals = side.totals - side.prior.mean.astype(np.float32)
-    offset = totals[:, -1] + totals[:, :-1] @ other_mean[:-1]
+    """An id's part is what its features leave."""
+    own = side.totals - side.prior.mean.astype(np.float32)
+    own[:, -1] += own[:, :-1] @ other_mean[:-1]
     if side.features is None:
-        return split(totals[:, :-1], offset, np.zeros((0, totals.shape[1]), np.float32), None)
-    weights = side.features.weights.copy()
-    weights[:, -1] += weights[:, :-1] @ other_mean[:-1]
-    return split(totals[:, :-1], offset, weights, side.features.rows)
+        nobody = Side.zeros(0, 0, len(other_mean) - 1)
+        return Side(own[:, :-1].copy(), own[:, -1].copy(), nobody.feature_factors, nobody.feature_weights)
+    weights, shown = side.features.weights, side.features.totals()
+    shown[:, -1] += shown[:, :-1] @ other_mean[:-1]
+    own -= shown
+    own[:, -1] -= np.einsum("rk,rk->r", own[:, :-1], shown[:, :-1])
+    linear = weights[:, -1] + weights[:, :-1] @ other_mean[:-1]
+    return Side(own[:, :-1].copy(), own[:, -1].copy(), weights[:, :-1].copy(), linear)

@@ -15,11 +15,13 @@ from typing import Any, Final
 
 import llvmlite.binding as llvm
 import numba
-from numba import float32, float64, int32, int64
+from numba import float32, float64, int32, int64, uint32
 
 import shortlist
 from shortlist.errors import ShortlistError
-from shortlist.fm import block_kernels, kernels, prefetch
+from shortlist.fm import chance_kernels, feature_kernels, kernels, prefetch, row_kernels, score_kernels
+
+MODULES: Final = (kernels, prefetch, row_kernels, feature_kernels, score_kernels, chance_kernels)
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]
 _ROWS: Final = (int64[::1], int32[::1], _VECTOR)
@@ -30,12 +32,18 @@ SIGNATURES: Final = {
         *(_VECTOR, _MATRIX, _MATRIX, _VECTOR, int64),
     ),
     kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX, _VECTOR),
-    block_kernels.draw_rows: (
-        *(int64[::1], int32[::1], int64[::1], _VECTOR, _VECTOR, int64[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
+    row_kernels.draw_rows: (
+        *(int64[::1], int32[::1], int64[::1], *[_VECTOR] * 3, int64[::1], int64[::1], *[_MATRIX] * 3, _VECTOR),
         *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),
     ),
-    block_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, *[_VECTOR] * 3, *[_MATRIX] * 5),
-    block_kernels.score_examples: (int32[::1], int32[::1], _MATRIX, _MATRIX),
+    feature_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, _VECTOR, _VECTOR, *[_MATRIX] * 5),
+    score_kernels.score_users: (int64[::1], int32[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
+    score_kernels.sum_misses: (int64[::1], _VECTOR, _VECTOR),
+    score_kernels.feature_totals: (*_ROWS, _MATRIX),
+    score_kernels.sum_rows: (_MATRIX, _MATRIX, _VECTOR),
+    chance_kernels.normals: (uint32[::1], _VECTOR),
+    chance_kernels.hidden_scores: (_VECTOR, _VECTOR, uint32[::1], _VECTOR),
+    chance_kernels.surprise: (_VECTOR, _VECTOR),
 }
 """Argument types of every kernel; another type is an error instead of another compilation."""
 
@@ -64,9 +72,14 @@ def load_kernels() -> None:
 
 
 def fill_cache() -> None:
-    """Compile every kernel and say so beside numba's cache."""
-    _compile()
+    """Compile every kernel and say so beside numba's cache.
+
+    Code of other sources goes first: numba looks at a kernel's own file alone, not at those it calls.
+    """
     marker = _marker()
+    for stale in marker.parent.glob("*.nb[ci]"):
+        stale.unlink(missing_ok=True)
+    _compile()
     marker.parent.mkdir(parents=True, exist_ok=True)
     marker.touch()
 
@@ -81,7 +94,7 @@ def _compile() -> None:
 def _marker() -> Path:
     """A file that is there once the cache holds this source, for this numba, interpreter and processor."""
     dispatcher: Any = kernels.solve_rows
-    source = b"".join(Path(file).read_bytes() for file in (kernels.__file__, block_kernels.__file__, prefetch.__file__))
+    source = b"".join(Path(str(module.__file__)).read_bytes() for module in MODULES)
     processor = f"{llvm.get_host_cpu_name()} {llvm.get_host_cpu_features().flatten()}"
     made_from = hashlib.sha256(source + f"{numba.__version__} {sys.version} {processor}".encode())
     return Path(dispatcher.stats.cache_path) / f"kernels-{made_from.hexdigest()[:16]}.filled"

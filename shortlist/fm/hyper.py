@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
+from shortlist.fm.score_kernels import sum_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,25 +24,23 @@ class Prior:
     def fixed(cls, size: int, precision: float) -> Self:
         return cls(np.zeros(size), np.full(size, precision))
 
-    def drawn(self, values: Float32Array, rng: np.random.Generator) -> "Prior":
-        """Drawn given the group's values (n, K), the precision first and the mean after it."""
-        n, total, squares = self._sums(values, None)
+    def drawn(self, values: Float32Array, base: Float32Array, rng: np.random.Generator) -> "Prior":
+        """Drawn given the group's values (n, K) less `base`, the precision first and the mean after it."""
+        n, (total, squares) = len(values), self._sums(values, base)
         precision = rng.gamma((n + 2) / 2, 2 / (1 + squares + self.mean**2))
         mean = total / (n + 1) + rng.standard_normal(len(total)) / np.sqrt((n + 1) * precision)
         return Prior(mean, precision)
 
-    def expected(self, values: Float32Array, variance: Float32Array) -> "Prior":
-        """The mean-field answer: expectations given the group's means and variances (n, K)."""
-        n, total, squares = self._sums(values, variance)
+    def expected(self, values: Float32Array, base: Float32Array, variance: Float32Array) -> "Prior":
+        """The mean-field answer: expectations given the group's means less `base` and their variances (n, K)."""
+        n, (total, squares) = len(values), self._sums(values, base)
+        squares = squares + variance.sum(0, dtype=np.float64)
         return Prior(total / (n + 1), (n + 2) / (1 + squares + self.mean**2))
 
-    def _sums(self, values: Float32Array, variance: Float32Array | None) -> tuple[int, Float64Array, Float64Array]:
-        """n, Σ value and Σ (value − mean)²."""
-        apart = values - self.mean.astype(np.float32)
-        squares = np.einsum("nk,nk->k", apart, apart, dtype=np.float64)
-        if variance is not None:
-            squares = squares + variance.sum(0, dtype=np.float64)
-        return len(values), values.sum(0, dtype=np.float64), squares
+    def _sums(self, values: Float32Array, base: Float32Array) -> Float64Array:
+        """Σ value and Σ (value − mean)², float64 (2, K); `base` without rows is zero."""
+        sums: Float64Array = sum_rows(values, base, self.mean.astype(np.float32))
+        return sums
 
 
 @dataclass(slots=True)
@@ -61,11 +60,13 @@ class GroupedPrior:
         return cls(groups, [Prior.fixed(size, precision) for _ in range(int(groups.max(initial=-1)) + 1)])
 
     def draw(self, values: Float32Array, rng: np.random.Generator) -> None:
-        self.groups = [prior.drawn(values[self.group_of == g], rng) for g, prior in enumerate(self.groups)]
+        self.groups = [prior.drawn(values[self.group_of == g], values[:0], rng) for g, prior in enumerate(self.groups)]
 
     def expect(self, values: Float32Array, variance: Float32Array) -> None:
         of = self.group_of
-        self.groups = [prior.expected(values[of == g], variance[of == g]) for g, prior in enumerate(self.groups)]
+        self.groups = [
+            prior.expected(values[of == g], values[:0], variance[of == g]) for g, prior in enumerate(self.groups)
+        ]
 
     def means(self) -> Float32Array:
         """float32 (f, K), a row a feature."""

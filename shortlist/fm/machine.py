@@ -50,10 +50,12 @@ class FactorizationMachine:
     Attributes:
         model: the trained FactorModel.
         n_epochs: epochs run; fewer than `epochs` where the time budget or early stopping ended it.
+        best_epoch: the one with the best validation metric, from 1; None without validation.
     """
 
     model: FactorModel
     n_epochs: int
+    best_epoch: int | None
 
     def __init__(
         self,
@@ -68,6 +70,7 @@ class FactorizationMachine:
         regularization: float = 0.7,
         regularization_exponent: float = 0.3,
         feature_regularization: float = 3.0,
+        new_item_regularization: float | None = None,
         init_scale: float = 0.1,
         steps: int = 3,
         loss: Loss = "squared",
@@ -95,6 +98,8 @@ class FactorizationMachine:
             regularization: λ. `gibbs` and `variational` learn theirs.
             regularization_exponent: ν in λ_r = λ (n_r + α₀ n_other)^ν. `ranking` alone.
             feature_regularization: ridge on feature factors, relative to the mean λ_r. `ranking` alone.
+            new_item_regularization: ridge of a last fit of item features' factors, for items without purchases
+                (shortlist/fm/new_items.py); None leaves these factors as training had them. `ranking` alone.
             init_scale: length of the random start of an item's vector; for the other objectives, of each number.
             steps: conjugate gradient steps a row and epoch. `ranking` alone.
             loss: of `ranking`: `squared`, or `softmax` after five epochs of it.
@@ -127,6 +132,7 @@ class FactorizationMachine:
         self.regularization = regularization
         self.regularization_exponent = regularization_exponent
         self.feature_regularization = feature_regularization
+        self.new_item_regularization = new_item_regularization
         self.init_scale = init_scale
         self.steps = steps
         self.loss: Loss = loss
@@ -193,6 +199,7 @@ class FactorizationMachine:
             for_items = pairs if item_interactions is None else checked_pairs(item_interactions)
             data = _ranking_data(pairs, for_items, user_features, item_features)
             model = self._fit_pairs(data, course, start_from, checkpoint)
+        self.best_epoch = course.best_epoch
         self.model = replace(model, settings=self.get_params() | {"n_threads": None, "n_epochs": self.n_epochs})
         return self
 
@@ -229,7 +236,7 @@ class FactorizationMachine:
         settings = dict(model.settings)
         n_epochs = settings.pop("n_epochs")
         machine = cls(**settings)  # type: ignore[arg-type]
-        machine.model, machine.n_epochs = model, int(n_epochs or 0)
+        machine.model, machine.n_epochs, machine.best_epoch = model, int(n_epochs or 0), None
         return machine
 
     def _fit_pairs(
@@ -301,6 +308,7 @@ class FactorizationMachine:
             self.feature_regularization,
             self.init_scale,
             self.steps,
+            self.new_item_regularization,
         )
 
     def _what_matters(self) -> Settings:

@@ -4,25 +4,18 @@ Albert, Chib 1993: given the hidden scores, classification is regression.
 """
 
 import numpy as np
-from scipy.special import log_ndtr, ndtr, ndtri
+from scipy.special import log_ndtr, ndtr
 
 from shortlist.contracts.arrays import Float32Array, Float64Array
+from shortlist.fm.chance import random_bits
+from shortlist.fm.chance_kernels import hidden_scores, surprise
 from shortlist.fm.threads import Threads
 
 
-def drawn_scores(
-    classes: Float32Array, scores: Float32Array, rng: np.random.Generator, threads: Threads
-) -> Float32Array:
+def drawn_scores(classes: Float32Array, scores: Float32Array, rng: np.random.Generator) -> Float32Array:
     """A draw from N(score, 1) on its class's side of zero, float32 (n,). Classes are 0 or 1."""
-    chances = 1 - rng.random(len(scores))  # above zero
     hidden = np.empty(len(scores), np.float32)
-
-    def draw(start: int, stop: int) -> None:
-        sign, toward = _toward(classes[start:stop], scores[start:stop])
-        below = np.clip(chances[start:stop] * ndtr(toward), np.finfo(np.float64).tiny, 1 - 1e-16)
-        hidden[start:stop] = sign * (toward - ndtri(below))
-
-    threads.over_blocks(len(scores), draw)
+    hidden_scores(classes, scores, random_bits(rng, len(scores)), hidden)
     return hidden
 
 
@@ -46,7 +39,7 @@ def probability(scores: Float32Array) -> Float32Array:
 
 def log_loss(classes: Float32Array, scores: Float32Array) -> float:
     """Mean of −ln of the probability of the class that came."""
-    return float(-log_ndtr(_toward(classes, scores)[1]).mean())
+    return float(surprise(classes, scores)) / len(classes)
 
 
 def _toward(classes: Float32Array, scores: Float32Array) -> tuple[Float64Array, Float64Array]:

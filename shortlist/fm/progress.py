@@ -56,6 +56,11 @@ class Course:
             return True
         return max(self.metrics[-self.patience :]) > max(self.metrics[: -self.patience])
 
+    @property
+    def best_epoch(self) -> int | None:
+        """The first with the highest metric; None where nobody validates."""
+        return self.metrics.index(max(self.metrics)) + 1 if self.metrics else None
+
     def ran(self, seconds: float, model: FactorModel | None) -> float | None:
         """Note an epoch's seconds; the metric of its model, which is needed only where somebody validates."""
         self.spent.append(seconds)

@@ -11,29 +11,33 @@ STEPS: Final = 3  # from the previous epoch's solution; more did not change any 
 
 
 class FeatureRidge:
-    """min_W  Σ_r λ_r ‖t_r − x_r W‖² + Σ_f μ_f ‖W_f‖², improved from the last W by a few conjugate gradient steps.
+    """min_W  Σ_r λ_r ‖t_r − x_r W‖² + Σ_f Σ_d μ_fd W_fd², improved from the last W by a few conjugate gradient steps.
 
-    λ_r is the regularisation of row r, so a row that is seen often is also the better witness.
+    λ_r says how good a witness row r is. In training it is the row's regularisation, which grows with its purchases.
     """
 
-    def __init__(self, features: csr_array, row_regularization: Float32Array, strength: float) -> None:
-        """`strength` scales μ_f = strength · mean(λ_r) · √(rows that have the feature)."""
+    def __init__(
+        self, features: csr_array, row_weights: Float32Array, strength: float, columns: Float32Array | None = None
+    ) -> None:
+        """μ_fd = strength · mean(λ_r) · √(rows that have the feature) · columns_d; `columns` (d,), None: all 1."""
         self.features = features
         self._transposed = csr_array(features.T)
-        self._rows = row_regularization[:, None]
+        self._rows = row_weights[:, None]
         counts = np.diff(self._transposed.indptr)
-        mean = float(row_regularization.mean()) if len(row_regularization) else 0.0
+        mean = float(row_weights.mean()) if len(row_weights) else 0.0
         self._ridge = (strength * mean * np.sqrt(np.maximum(counts, 1)))[:, None].astype(np.float32)
+        if columns is not None:
+            self._ridge = self._ridge * columns
         squares = self._transposed.multiply(self._transposed)
         self._diagonal = (squares @ self._rows + self._ridge).astype(np.float32)
 
-    def improve(self, weights: Float32Array, targets: Float32Array) -> Float32Array:
-        """W after STEPS more steps, float32 (f, d), from `weights` (f, d) towards `targets` (n, d)."""
+    def improve(self, weights: Float32Array, targets: Float32Array, steps: int = STEPS) -> Float32Array:
+        """W after so many more steps, float32 (f, d), from `weights` (f, d) towards `targets` (n, d)."""
         residual = self._transposed @ (self._rows * (targets - self.features @ weights)) - self._ridge * weights
         scaled = residual / self._diagonal
         direction = scaled
         power = _dots(residual, scaled)
-        for _ in range(STEPS):
+        for _ in range(steps):
             image = self._transposed @ (self._rows * (self.features @ direction)) + self._ridge * direction
             length = power / np.maximum(_dots(direction, image), np.finfo(np.float32).tiny)
             weights = weights + length * direction
@@ -42,6 +46,15 @@ class FeatureRidge:
             before, power = power, _dots(residual, scaled)
             direction = scaled + (power / np.maximum(before, np.finfo(np.float32).tiny)) * direction
         return weights
+
+
+def self_interaction(features: csr_array, totals: Float32Array, weights: Float32Array) -> Float32Array:
+    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row; `totals` is xW; the last column, the linear weights, is left out."""
+    among = totals[:, :-1]
+    norms = np.einsum("fk,fk->f", weights[:, :-1], weights[:, :-1])
+    alone = csr_array((features.data**2, features.indices, features.indptr), shape=features.shape) @ norms
+    crossed: Float32Array = (np.einsum("rk,rk->r", among, among) - alone) / 2
+    return crossed
 
 
 def _dots(a: Float32Array, b: Float32Array) -> Float32Array:

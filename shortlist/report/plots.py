@@ -40,8 +40,10 @@ _LABEL_HEIGHT: Final = 0.08  # of the activity plot's largest value
 
 
 def draw(report: Report) -> dict[str, str]:
-    """The page's plots by name: `recall`, `activity` (where it was measured), `timeline`, `memory`."""
+    """The page's plots by name: `recall`, `timeline`, `memory`; `activity` and `training` where there is something."""
     plots = {"recall": recall_plot(report), "timeline": timeline_plot(report), "memory": memory_plot(report)}
+    if any(one.purpose == "everything" for one in report.metrics.epochs):
+        plots["training"] = training_plot(report)
     if tenths(report.metrics.kinds[report.lists[0]]):
         plots["activity"] = activity_plot(report)
     return plots
@@ -68,6 +70,26 @@ def activity_plot(report: Report) -> str:
         axes.set_xlabel("tenths of the customers, by what they had bought before")
         axes.set_ylabel(f"recall@{report.metrics.x}")
         return _svg(figure, "activity", f"Recall at {report.metrics.x} by how much customers had bought before")
+
+
+def training_plot(report: Report) -> str:
+    """The loss after each epoch of the fit that is published; and, where fits stop early, the recall that decided."""
+    epochs = report.metrics.epochs
+    loss = [(one.epoch, one.loss) for one in epochs if (one.purpose, one.fit) == ("everything", "final")]
+    recall = [(one.epoch, one.recall) for one in epochs if one.purpose == "measurement" and one.recall is not None]
+    with _style():
+        figure, axes = _figure(5)
+        axes.plot(*zip(*loss, strict=True), color=_COLOURS["work"], marker="o", markersize=3.5, linewidth=1.6)
+        axes.set_ylabel("loss of the published fit", color=_COLOURS["work"])
+        axes.set_xlabel("epochs")
+        axes.set_xticks(range(1, max(len(loss), len(recall)) + 1))
+        axes.margins(y=0.15)
+        if recall:
+            beside = axes.twinx()
+            beside.plot(*zip(*recall, strict=True), color=_COLOURS["model"], marker="o", markersize=3.5, linewidth=1.6)
+            beside.set_ylabel("recall of what is new, a horizon ago", color=_COLOURS["model"])
+            beside.margins(y=0.15)
+        return _svg(figure, "training", "Loss and recall after each epoch of the training")
 
 
 def tenths(figures: KindFigures) -> list[GroupMetrics]:

@@ -11,7 +11,7 @@ from shortlist.config import Campaign
 from shortlist.contracts.attribution import MailingReport
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.manifests import Manifest
-from shortlist.contracts.metrics import KindMetrics, ListMetrics, RunMetrics
+from shortlist.contracts.metrics import EpochFigures, KindMetrics, ListMetrics, RunMetrics
 from shortlist.contracts.payloads import Run
 from shortlist.contracts.records import RunStatus
 from shortlist.contracts.report import (
@@ -130,7 +130,13 @@ def _metrics(metrics: RunMetrics, first: ListKind) -> Metrics:
         x=holdout.x,
         split=holdout.split,
         kinds=kinds,
+        epochs=tuple(_rounded(epoch) for epoch in holdout.epochs),
     )
+
+
+def _rounded(epoch: EpochFigures) -> EpochFigures:
+    recall = None if epoch.recall is None else round(epoch.recall, 6)
+    return msgspec.structs.replace(epoch, loss=round(epoch.loss, 6), recall=recall)
 
 
 def _kind(measured: KindMetrics, published: ListMetrics | None) -> KindFigures:

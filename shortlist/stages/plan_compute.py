@@ -39,4 +39,5 @@ def _sizes(keys: RunKeys, campaign: Campaign, prepared: Manifest, trained: Manif
         catalogue_bytes=size(prepared, keys.dataset("items"), keys.dataset("item_ids")),
         users_per_shard=campaign.shards.users,
         places_per_user=len(campaign.lists) * campaign.x,
+        factory=campaign.index.factory,
     )

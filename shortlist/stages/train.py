@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.adopt import Vocabularies, adopt
-from shortlist.config import Campaign
+from shortlist.config import Campaign, Model
 from shortlist.contracts.arrays import npy_bytes
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest, Output, digest
@@ -30,6 +30,7 @@ from shortlist.measurement import measured
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, latent, learn
 from shortlist.stages.checkpoint import CheckpointFolder, files_below
+from shortlist.stages.course import CourseNotes
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 from shortlist.stages.reuse import reused_run
 from shortlist.stages.warm_start import EPOCHS as WARM_EPOCHS
@@ -41,6 +42,8 @@ HISTORY: Final = ("indptr", "item_rows", "repeat", "weight", "last_seen", "days"
 """Arrays below `model/history/`: the seen items of all users as contracts.arrays.UserShard describes them."""
 MEASURED: Final = "measured.json"
 """In the checkpoint: the figures of the first fit."""
+COURSE: Final = "course.json"
+"""In the checkpoint: how each epoch went."""
 
 
 def train(
@@ -93,15 +96,18 @@ class _Training:
         self._progress = progress
         self._checkpoint = CheckpointFolder(folder, run_id, store=store, vouching={MEASURED})
         self._dataset = Dataset.from_files(lambda name: store.read(self._keys.dataset(name)))
+        self._course = CourseNotes(folder / COURSE, fingerprint)
         self._data = TrainingData.of(self._dataset, campaign.feedback.click_weight)
 
     def fit(self, before: str) -> Work:
         """Measure, then train on everything; both go on from the models of the run `before`, where one is named."""
         self._checkpoint.fetch()
         warm = warm_start(before, self._dataset, store=self._store) if before else None
-        metrics, repeat = self._measured(warm)
+        found, repeat = self._measured(warm)
         start = warm.everything if warm else None
-        recommender = self._learn("everything", self._data.events, self._data.clicks, repeat, start)
+        settings = msgspec.structs.replace(self._campaign.model, epochs=found.epochs)
+        recommender = self._learn("everything", self._data.events, self._data.clicks, settings, repeat, start)
+        metrics = msgspec.structs.replace(found.metrics, epochs=self._course.epochs)
         return self._save(recommender, metrics, self._run_id)
 
     def adopt(self, model_run: str) -> Work:
@@ -121,42 +127,44 @@ class _Training:
         )
         return self._save(recommender, metrics, model_run)
 
-    def _measured(self, warm: WarmStart | None) -> tuple[HoldoutMetrics, RepeatModel]:
-        """Figures on the held-out interactions, and the repeat model learned without them."""
+    def _measured(self, warm: WarmStart | None) -> tuple["_Measured", RepeatModel]:
+        """Figures on the held-out interactions, the epochs it took, and the repeat model learned without them."""
         note, folder = self._folder / MEASURED, self._folder / "repeat"
         found = msgspec.json.decode(note.read_bytes(), type=_Measured) if note.exists() else None
         if found is not None and found.fingerprint == self._fingerprint:
             self._progress("measurement_resumed", {})
-            return found.metrics, RepeatModel.load(folder)
+            return found, RepeatModel.load(folder)
         data = self._data
         repeat, start = (warm.repeat, warm.measured) if warm else (None, None)
-        recommender = self._learn("measurement", data.known, data.clicks_before_later(), repeat, start)
+        settings = self._campaign.model
+        recommender = self._learn("measurement", data.known, data.clicks_before_later(), settings, repeat, start)
         split = str(read_manifest(self._run_id, "Prepare", store=self._store).summary["split"])
         metrics = measured(recommender, data, self._campaign, split)
         self._progress("measured", {kind: figures.model.recall for kind, figures in metrics.kinds.items()})
         if self._campaign.model.from_scratch_every > 1:
             recommender.model.save(self._folder / MEASURED_MODEL)
         recommender.repeat.save(folder)
-        note.write_bytes(msgspec.json.encode(_Measured(self._fingerprint, metrics)))
+        done = _Measured(self._fingerprint, metrics, int(recommender.model.settings["n_epochs"] or 0))
+        note.write_bytes(msgspec.json.encode(done))
         self._checkpoint.push()
-        return metrics, recommender.repeat
+        return done, recommender.repeat
 
     def _learn(
         self,
         purpose: str,
         events: Interactions,
         clicks: Interactions | None,
+        settings: Model,
         repeat: RepeatModel | None,
         start_from: FactorModel | None,
     ) -> Recommender:
-        settings = self._campaign.model
         if start_from is not None:
             settings = msgspec.structs.replace(settings, epochs=WARM_EPOCHS)
 
         def on_epoch(fit: str, report: EpochReport) -> None:
+            done = self._course.note(purpose, fit, report)
             self._checkpoint.push()
-            figures = {"purpose": purpose, "fit": fit, "epoch": report.epoch, "of": settings.epochs}
-            self._progress("epoch_done", figures | {"loss": report.loss, "seconds": report.seconds})
+            self._progress("epoch_done", done | {"of": settings.epochs, "seconds": report.seconds})
 
         return learn(
             events,
@@ -198,7 +206,8 @@ class _Training:
 
 
 class _Measured(msgspec.Struct, frozen=True):
-    """The figures of the first fit, and what they were made from."""
+    """The figures of the first fit, how many epochs it had, and what they were made from."""
 
     fingerprint: str
     metrics: HoldoutMetrics
+    epochs: int

@@ -190,7 +190,7 @@ class _Search:
     def run(self, trial: optuna.Trial) -> float:
         """The best recall of its epochs. Raises TrialPruned where the trial is not worth going on with."""
         settings = msgspec.structs.replace(
-            self._model, **self._space.suggest(trial), epochs=MOST_EPOCHS, max_train_seconds=None
+            self._model, **self._space.suggest(trial), epochs=MOST_EPOCHS, max_train_seconds=None, patience=None
         )
         shop = self._validation.shop
         past = past_of(self._validation.known, shop, settings, self._moment)

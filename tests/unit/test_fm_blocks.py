@@ -1,10 +1,13 @@
 """The kernels' draws against posteriors known in closed form, written with dense matrices."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from shortlist.fm.block_kernels import draw_features, draw_rows
 from shortlist.fm.compiled import load_kernels
+from shortlist.fm.feature_kernels import draw_features
+from shortlist.fm.row_kernels import draw_rows, side_by_side
 
 ALPHA = 2.0
 
@@ -34,14 +37,15 @@ def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):
         np.arange(0, (copies + 1) * n_examples, n_examples) if n_examples else np.zeros(copies + 1, np.int64),
         np.tile(others, copies),
         np.tile(np.arange(n_examples), copies),
-        targets,
-        np.full(n_examples, np.sqrt(ALPHA), np.float32),
-        np.arange(copies),
+        np.tile(targets, copies),
+        np.full(copies, ALPHA, np.float32),
+        np.ones(6, np.float32),
+        *side_by_side(np.full(copies, n_examples), k + 1),
         fixed,
         moments,
         unsure,
         precision,
-        np.tile(prior, (copies, 1)),
+        prior[None],
         noise,
         of_few,
         np.arange(copies) * n_examples,
@@ -126,9 +130,10 @@ def draw_offsets(mine, other, rows, others, targets, rng):
         np.concatenate([[0], np.cumsum(counts)]),
         others[examples].astype(np.int32),
         examples,
-        targets,
-        np.full(len(targets), np.sqrt(ALPHA), np.float32),
-        np.arange(n),
+        targets[examples],
+        np.full(n, ALPHA, np.float32),
+        np.ones(len(other), np.float32),
+        *side_by_side(counts, 1),
         other,
         nothing,
         np.zeros((0, 1), np.float32),
@@ -143,52 +148,77 @@ def draw_offsets(mine, other, rows, others, targets, rng):
     )
 
 
-@pytest.mark.parametrize("shows", [True, False])
-def test_a_features_draw_has_the_posterior_of_its_number_given_all_others(shows):
-    # GIVEN three rows with two features each; the first feature's first factor is asked for
-    rng = np.random.default_rng(5)
-    k, x = 2, np.array([[1.0, 2.0], [0.5, 1.0], [0.0, 3.0]], np.float32)
-    v = rng.standard_normal((2, k)).astype(np.float32)
-    precision = np.array([0.7, 1.3, 2.0], np.float32)
-    missed = rng.standard_normal((k, 3)).astype(np.float32)
-    offset = rng.standard_normal(3).astype(np.float32)
-    prior_precision, prior = np.full((2, 3), 0.4, np.float32), np.full((2, 3), 0.2, np.float32)
-
-    # WHEN it is drawn often, everything else standing still
+def draws_of_a_feature(n_rows, k, *, copies, noisy, shows):
+    """The first of two features many times over, the other held: its draws, and their posterior's mean and matrix."""
+    rng = np.random.default_rng(n_rows)
+    x = rng.standard_normal((n_rows, 2)).astype(np.float32)
+    v = 0.5 * rng.standard_normal((2, k + 1)).astype(np.float32)
+    precision = np.append(rng.uniform(0.5, 2, k), 3).astype(np.float32) * shows
+    of_offset = rng.uniform(0.5, 2, n_rows).astype(np.float32)
+    missed = rng.standard_normal((n_rows, k + 1)).astype(np.float32)
+    prior_precision, prior = np.full((2, k + 1), 0.4, np.float32), np.full((2, k + 1), 0.2, np.float32)
+    prior_precision[1], prior[1] = 1e12, v[1]
     draws = []
-    for _ in range(20_000):
-        weights = np.column_stack([v, np.zeros(2, np.float32)]).astype(np.float32)
-        frozen = prior_precision.copy()
-        frozen[:, 1:] = 1e12
-        frozen[1, 0] = 1e12
-        held = np.where(frozen > 1, weights, prior).astype(np.float32)
-        noise = np.zeros((2, 3), np.float32)
-        noise[0, 0] = rng.standard_normal()
-        seen = missed.copy() if shows else np.zeros((k, 0), np.float32)
-        totals = np.ascontiguousarray((x @ v).T)
+    for _ in range(copies):
+        weights, noise = v.copy(), np.zeros((2, k + 1), np.float32)
+        noise[0] = noisy * rng.standard_normal(k + 1)
         draw_features(
-            np.array([0, 2, 5]),
-            np.array([0, 1, 0, 1, 2], np.int32),
-            np.array([1, 0.5, 2, 1, 3], np.float32),
-            totals,
-            seen,
-            offset.copy(),
-            precision[:k],
-            np.full(3, precision[k], np.float32),
-            frozen,
-            held,
+            np.array([0, n_rows, 2 * n_rows]),
+            np.tile(np.arange(n_rows, dtype=np.int32), 2),
+            x.T.reshape(-1).copy(),
+            (x @ v).astype(np.float32),
+            missed.copy(),
+            precision,
+            of_offset,
+            prior_precision,
+            prior,
             noise,
             weights,
-            np.zeros((2, 3), np.float32),
+            np.zeros((2, k + 1), np.float32),
         )
-        draws.append(weights[0, 0])
+        draws.append(weights[0])
+    slopes = np.column_stack([x[:, :1] * x[:, 1:] * v[1, :k], x[:, 0]]).astype(float)
+    shown = np.append(precision[:k], 0).astype(float)
+    matrix = np.diag(0.4 + shown * (x[:, 0].astype(float) ** 2).sum()) + slopes.T @ (of_offset[:, None] * slopes)
+    left = missed[:, k] + slopes @ v[0]
+    pull = 0.4 * 0.2 + slopes.T @ (of_offset * left) + shown * (x[:, :1] * (missed + x[:, :1] * v[0])).sum(0)
+    return np.array(draws), np.linalg.solve(matrix, pull), matrix
 
-    # THEN mean and variance are those of a normal distribution with this precision
-    slope = x[:, 0] * x[:, 1] * v[1, 0]
-    certain = 0.4 + precision[2] * (slope**2).sum()
-    pull = 0.4 * 0.2 + precision[2] * (slope * (offset + slope * v[0, 0])).sum()
-    if shows:
-        certain += precision[0] * (x[:, 0] ** 2).sum()
-        pull += precision[0] * (x[:, 0] * (missed[0] + x[:, 0] * v[0, 0])).sum()
-    assert np.mean(draws) == pytest.approx(pull / certain, abs=0.03)
-    assert np.var(draws) == pytest.approx(1 / certain, rel=0.05)
+
+def test_a_feature_of_more_numbers_than_a_block_goes_block_by_block_to_its_mean():
+    drawn, mean, matrix = draws_of_a_feature(60, 19, copies=1, noisy=False, shows=True)
+
+    # given the numbers of the first block, the last four are at their own mean
+    given = np.linalg.solve(matrix[16:, 16:], matrix[16:] @ mean - matrix[16:, :16] @ drawn[0, :16])
+    np.testing.assert_allclose(drawn[0, 16:], given, rtol=2e-3, atol=1e-4)
+
+
+def test_every_row_is_in_one_batch_and_short_rows_are_among_themselves():
+    counts = np.random.default_rng(0).integers(0, 40, 301)
+
+    order, batches = side_by_side(counts, 9)
+
+    assert sorted(order) == list(range(301))
+    assert batches[0] == 0
+    assert batches[-1] == 301
+    assert (np.diff(batches) <= 32).all()
+    for start, end in pairwise(batches):
+        batch = counts[order[start:end]]
+        assert batch[0] == batch.max()
+        assert (batch >= 9).all() or (batch < 9).all()
+
+
+@pytest.mark.parametrize("shows", [True, False])
+@pytest.mark.parametrize("n_rows", [3, 8, 700])
+def test_without_noise_a_feature_is_the_mean_of_its_posterior_given_all_others(n_rows, shows):
+    drawn, mean, _ = draws_of_a_feature(n_rows, 3, copies=1, noisy=False, shows=shows)
+
+    np.testing.assert_allclose(drawn[0], mean, rtol=2e-3, atol=1e-4)
+
+
+def test_the_draws_of_a_feature_have_the_mean_and_covariance_of_its_posterior():
+    drawn, mean, matrix = draws_of_a_feature(5, 2, copies=20_000, noisy=True, shows=True)
+
+    covariance = np.linalg.inv(matrix)
+    np.testing.assert_allclose(drawn.mean(0), mean, atol=5 * np.sqrt(covariance.max() / 20_000))
+    np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.05 * covariance.max())

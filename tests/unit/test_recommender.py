@@ -130,6 +130,26 @@ def test_a_single_purchase_is_enough(n):
     assert np.isfinite(users @ items.T).all()
 
 
+@pytest.mark.parametrize("repeat_weight", [None, 0.0])
+def test_with_patience_the_fits_have_as_many_epochs_as_were_best_a_horizon_ago(repeat_weight):
+    heard: dict[str, list[EpochReport]] = {}
+    settings = msgspec.structs.replace(SETTINGS, epochs=30, patience=2, repeat_weight=repeat_weight)
+
+    recommender = learn(
+        purchases(),
+        Shop(N_USERS, N_ITEMS),
+        settings,
+        on_epoch=lambda fit, report: heard.setdefault(fit, []).append(report),
+    )
+
+    recalls = [report.metric or 0.0 for report in heard.pop("look_back_1")]
+    best = recalls.index(max(recalls)) + 1
+    assert len(recalls) == best + 2 < 30
+    assert [len(reports) for reports in heard.values()] == [best] * (1 if repeat_weight == 0 else 2)
+    assert all(report.metric is None for reports in heard.values() for report in reports)
+    assert recommender.model.settings["n_epochs"] == best
+
+
 def files(folder: Path) -> dict[Path, bytes]:
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
@@ -165,6 +185,6 @@ def test_a_training_cut_off_in_any_of_its_fits_goes_on_there_to_the_same_bytes(t
     ).save(tmp_path / "resumed")
 
     # THEN only the epochs that were left are run
-    assert undisturbed == [(fit, epoch) for fit in ("look_back_2", "look_back_1", "final") for epoch in (1, 2, 3)]
+    assert undisturbed == [(fit, epoch) for fit in ("look_back_1", "look_back_2", "final") for epoch in (1, 2, 3)]
     assert heard == undisturbed[undisturbed.index(cut_off) + 1 :]
     assert files(tmp_path / "resumed") == files(tmp_path / "undisturbed")

@@ -9,6 +9,7 @@ import pytest
 from shortlist.contracts.attribution import Arm, Attribution, ItemFigures
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.manifests import Manifest
+from shortlist.contracts.metrics import EpochFigures, RunMetrics
 from shortlist.contracts.report import Report
 from shortlist.contracts.summaries import SendEmailsSummary
 from shortlist.lift import lift, points
@@ -114,6 +115,22 @@ def test_figures_by_activity_and_for_what_is_new_are_told_and_drawn(world):
         'new items <span class="muted">· New for you</span></td><td class="wide">214</td><td>0.0100</td>'
         in world.page()
     )
+
+
+def test_the_training_is_drawn_epoch_by_epoch(world):
+    epochs = [
+        EpochFigures(purpose=purpose, fit=fit, epoch=n, loss=0.5 / n, recall=recall)
+        for purpose, fit, recall in (("measurement", "look_back_1", 0.04), ("everything", "final", None))
+        for n in (1, 2, 4)
+    ]
+    metrics = msgspec.json.decode(world.store.read(KEYS.metrics), type=RunMetrics)
+    holdout = msgspec.structs.replace(metrics.holdout, epochs=tuple(epochs))
+    world.store.write(KEYS.metrics, msgspec.json.encode(msgspec.structs.replace(metrics, holdout=holdout)))
+
+    world.report()
+
+    assert world.written().metrics.epochs == tuple(epochs)
+    assert "Loss and recall after each epoch" in world.page()
 
 
 def test_the_published_run_is_shown_where_it_compares(world):

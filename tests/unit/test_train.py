@@ -44,10 +44,11 @@ def prepared(
     store: MemoryStore,
     responses: MemoryResponses | None = None,
     click_weight: float = 0.0,
+    campaign: dict[str, Any] = CAMPAIGN,
     **changes: Any,
 ) -> StageRequest:
     """A run whose Prepare is done."""
-    campaign = CAMPAIGN | {"feedback": {"click_weight": click_weight}}
+    campaign = campaign | {"feedback": {"click_weight": click_weight}}
     for table in ("interactions", "items", "users"):
         store.write(f"input/{table}/{table}.csv", getattr(shop, table))
     store.write("campaigns/shop.yaml", yaml.safe_dump(campaign).encode())
@@ -147,6 +148,30 @@ def test_a_job_reclaimed_in_the_second_fit_does_not_measure_again(shop: Shop) ->
 
     assert events[0] == "measurement_resumed"
     assert "measured" not in events
+
+
+def test_the_published_fit_has_the_epochs_that_were_found_and_every_epoch_is_told(shop: Shop) -> None:
+    store = MemoryStore()
+    heard: list[dict[str, Any]] = []
+    model = {"model": CAMPAIGN["model"] | {"epochs": 12, "patience": 1, "repeat_horizon_days": 14.0}}
+    request = prepared(shop, "r1", store, campaign=CAMPAIGN | model)
+
+    train(
+        request,
+        store=store,
+        clock=FixedClock(),
+        runs=MemoryRunsTable(),
+        progress=lambda event, figures: heard.append(figures) if event == "epoch_done" else None,
+    )
+
+    epochs = metrics("r1", store).epochs
+    recalls = [one.recall or 0.0 for one in epochs if (one.purpose, one.fit) == ("measurement", "look_back_1")]
+    final = [one.epoch for one in epochs if (one.purpose, one.fit) == ("everything", "final")]
+    assert final == list(range(1, recalls.index(max(recalls)) + 2))
+    assert len(recalls) < 12
+    assert [(one["purpose"], one["fit"], one["epoch"], one.get("recall")) for one in heard] == [
+        (one.purpose, one.fit, one.epoch, one.recall) for one in epochs
+    ]
 
 
 def test_a_model_can_be_taken_over(shop: Shop) -> None:

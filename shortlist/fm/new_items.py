@@ -1,0 +1,87 @@
+"""Users, an item's features and who bought it in; the features' factors that serve items nobody has bought yet, out.
+
+The joint fit asks of the features only where an item's own vector should be drawn to, most of all for what sells well.
+This one asks what a new item needs: a vector x_i W made of features alone that meets the purchases,
+
+    Σ_i ω_i [ α₀ Σ_u ω_u (u · x_i W)² − 2 Σ_observed ω_u c_ui u · x_i W ] + ridge on W        ω_r = 1 / (n_r + 1)^p
+
+Scores of new items are small, so that the squares of observed pairs, which are left out, hardly count (with them, ten
+removals of a tenth of ml-latest-small gave the same recall to .002). The minimum is a ridge regression of the targets
+G⁻¹ Σ ω_u c_ui u, G = Σ_u ω_u u uᵀ, one for each eigenvector of G: as many times as it takes for the interactions of the
+features with each other, which the bias must leave out, nothing but sparse products.
+"""
+
+from typing import Final
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from shortlist.contracts.arrays import Float32Array, Float64Array
+from shortlist.fm.ridge import FeatureRidge, self_interaction
+
+ITEM_EXPONENT: Final = 0.5
+USER_EXPONENT: Final = 1.0
+"""p above: each user counts alike, as in recall; an item that many bought counts more, by the root."""
+ROUNDS: Final = 2
+STEPS: Final = 20
+LEAST_VALUE: Final = 1e-4
+"""Of an eigenvalue of G, relative to the largest."""
+
+
+def fit_to_purchases(
+    weights: Float32Array,
+    users: Float32Array,
+    pairs: csr_array,
+    features: csr_array,
+    *,
+    unobserved_weight: float,
+    strength: float,
+) -> Float32Array:
+    """W of item features, float32 (f, d).
+
+    Args:
+        weights: W of the joint fit (f, d), from which the search starts.
+        users: latent rows (n_users, d), the last column 1 for the item's bias.
+        pairs: CSR (n_items, n_users) of confidences.
+        features: CSR (n_items, f).
+        unobserved_weight: α₀.
+        strength: of the ridge, relative to the mean weights of items and eigenvectors.
+    """
+    of_item, of_user = _weights(np.diff(pairs.indptr), ITEM_EXPONENT), _user_weights(pairs)
+    values, basis = np.linalg.eigh((users * of_user[:, None]).T.astype(np.float64) @ users)
+    values = np.maximum(values, LEAST_VALUE * values[-1]).astype(np.float32)
+    basis = basis.astype(np.float32)
+    turned = users @ basis
+    weighted = csr_array((pairs.data * of_user[pairs.indices], pairs.indices, pairs.indptr), shape=pairs.shape)
+    targets = (weighted @ turned) / values
+    targets *= _length(targets, turned, weighted, of_item, unobserved_weight * values)
+    ridge = FeatureRidge(features, of_item, strength, values.mean() / values)
+    found = weights @ basis
+    for _ in range(ROUNDS):
+        current = found @ basis.T
+        crossed = self_interaction(features, features @ current, current)
+        found = ridge.improve(found, targets - crossed[:, None] * basis[-1], STEPS)
+    fitted: Float32Array = found @ basis.T
+    return fitted
+
+
+def _length(
+    targets: Float32Array, turned: Float32Array, pairs: csr_array, of_item: Float32Array, values: Float32Array
+) -> np.float32:
+    """The factor of all targets that meets the purchases best, the squares of observed pairs included."""
+    rows = np.repeat(np.arange(len(targets)), np.diff(pairs.indptr))
+    scores = np.einsum("nd,nd->n", turned[pairs.indices], targets[rows])
+    weight: Float64Array = pairs.data.astype(np.float64) * of_item[rows]
+    everywhere = np.einsum("i,id,id,d->", of_item, targets, targets, values, dtype=np.float64)
+    return np.float32((weight @ scores) / max(weight @ scores**2 + everywhere, np.finfo(np.float32).tiny))
+
+
+def _user_weights(pairs: csr_array) -> Float32Array:
+    return _weights(np.bincount(pairs.indices, minlength=pairs.shape[1]), USER_EXPONENT)
+
+
+def _weights(counts: np.ndarray, exponent: float) -> Float32Array:
+    """ω of rows with so many pairs, float32, with a mean of 1."""
+    raw = (counts + 1.0) ** -exponent
+    weights: Float32Array = (raw / raw.mean()).astype(np.float32)
+    return weights
