@@ -175,7 +175,8 @@ def chances_to_be_drawn(weights: Float64Array, wanted: int | None) -> Float64Arr
     heaviest = np.sort(weights)[::-1]
     lighter = np.cumsum(heaviest[::-1])[::-1][:wanted]  # the sum of the n-th heaviest and all that are lighter
     scales = (wanted - np.arange(wanted)) / lighter  # of the weights, if the n heaviest are sure to be drawn
-    return np.minimum(weights * scales[np.argmax(heaviest[:wanted] * scales <= 1)], 1.0)
+    chances: Float64Array = np.minimum(weights * scales[np.argmax(heaviest[:wanted] * scales <= 1)], 1.0)
+    return chances
 
 
 def batch_gradient(

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from shortlist.errors import DatasetError
+from shortlist.fm.fold_in import RowSolver
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.softmax import Drawn, batch_gradient, chances_to_be_drawn
@@ -230,6 +231,13 @@ def test_a_fit_that_goes_on_from_a_model_starts_where_it_was():
 
     assert second[0].loss == pytest.approx(first[-1].loss, rel=0.02)
     assert second[0].loss < first[0].loss
+
+
+def test_nobody_is_folded_in_to_it():
+    model = softmax(epochs=1).fit(planted()[0]).model
+
+    with pytest.raises(DatasetError, match="folds nobody in"):
+        RowSolver.for_users(item_latent(model), model.settings)
 
 
 def test_an_unknown_loss_is_refused():
