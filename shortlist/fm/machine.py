@@ -72,7 +72,7 @@ class FactorizationMachine:
         feature_regularization: float = 3.0,
         new_item_regularization: float | None = None,
         init_scale: float = 0.1,
-        steps: int = 3,
+        steps: int = 2,
         loss: Loss = "squared",
         temperature: float = 0.1,
         learning_rate: float = 0.03,

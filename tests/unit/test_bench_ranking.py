@@ -74,10 +74,13 @@ def test_contenders_train_in_turns_and_the_figures_are_written(tmp_path, capsys)
     files = ["--train", str(tmp_path / "train"), "--test", str(tmp_path / "test"), "--json", str(tmp_path / "out.json")]
     settings = '{"implicit": {"alpha": 20.0, "regularization": 1.0}}'
 
-    ranking.main([*files, "--n-factors", "4", "--epochs", "3", "--peers", "implicit", "--settings", settings])
+    files += ["--speed-plot", str(tmp_path / "speed.png")]
+    ranking.main([*files, "--n-factors", "4,6", "--epochs", "3", "--peers", "implicit", "--settings", settings])
 
     report = json.loads((tmp_path / "out.json").read_text())
-    assert [row["name"] for row in report["results"]] == ["shortlist", "implicit"]
+    assert [row["name"] for row in report["results"]] == ["shortlist", "implicit"] * 2
+    assert [row["n_factors"] for row in report["results"]] == [4, 4, 6, 6]
+    assert (tmp_path / "speed.png").read_bytes().startswith(b"\x89PNG")
     for row in report["results"]:
         assert row["epochs"] == 3
         assert row["recall_at_20"] > 0.8  # 20 of 40 items, two clear halves
