@@ -42,9 +42,9 @@ def plot(rows: Sequence[Row]) -> Figure:
     for row in rows:
         lines[_name(row)].append(row)
     figure = Figure(figsize=(9, 3.8), layout="constrained")
-    for place, (metric, axes) in enumerate(zip(("recall_at_20", "ndcg_at_20"), figure.subplots(1, 2), strict=True)):
+    for place, axes in enumerate(figure.subplots(1, 2)):
         for (name, points), marker in zip(lines.items(), "os^Dv", strict=False):
-            by_width = sorted((_width(row), float(row[metric])) for row in points)
+            by_width = sorted((_width(row), (row["recall_at_20"], row["ndcg_at_20"])[place]) for row in points)
             axes.plot(*zip(*by_width, strict=True), marker=marker, markersize=5, linewidth=1, label=name)
         for name, figures in PUBLISHED.items():
             axes.plot(PUBLISHED_FACTORS, figures[place], "x", color="0.4")
