@@ -34,7 +34,7 @@ from shortlist.latent import item_latent, pair_scores, user_latent, user_offset
 
 Objective = Literal["ranking", "regression", "classification"]
 Loss = Literal["squared", "softmax"]
-RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 12}
+RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 20}
 EPOCHS: Final[dict[Solver, int]] = {"als": 20, "variational": 30, "gibbs": 150}
 
 
@@ -88,7 +88,7 @@ class FactorizationMachine:
         Args:
             objective: what `fit` minimises.
             n_factors: k.
-            epochs: passes over users and items. None: 5 for `ranking`, 12 with `softmax`; else `als` 20, `variational`
+            epochs: passes over users and items. None: 5 for `ranking`, 20 with `softmax`; else `als` 20, `variational`
                 30, `gibbs` 150.
             solver: `als` finds the most likely machine, `gibbs` averages draws from the posterior, `variational` is the
                 posterior's mean field. None: `als` for ranking (which has no other), `gibbs` otherwise.
