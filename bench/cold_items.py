@@ -42,7 +42,7 @@ CANDIDATES: Final[Mapping[str, list[dict[str, Setting]]]] = {
         }
         for k, alpha, strength, new in (
             *((64, 0.1, 0.1, 10.0), (128, 0.1, 0.1, 20.0), (64, 0.1, 0.3, None)),
-            *((128, 0.1, 0.3, None), (128, 0.1, 0.1, None)),
+            *((128, 0.1, 0.3, None), (128, 0.1, 0.1, 1.0)),
         )
     ],
     "lightfm": [

@@ -19,6 +19,7 @@ from scipy.sparse import csr_array
 
 from bench._contenders import CANDIDATES, CONTENDERS, PACKAGES
 from bench._report import print_table, write_json
+from bench._speed import plot_speed
 from bench._turns import Result, Setting, Task, take_turns
 from shortlist.contracts.arrays import Int64Array
 from shortlist.errors import DatasetError
@@ -35,18 +36,22 @@ def main(arguments: Sequence[str]) -> None:
     train, test = read_adjacency(given.train, given.test)
     print(f"{train.shape[0]:,} users, {train.shape[1]:,} items, {train.nnz:,} training and {test.nnz:,} test pairs")
     names = ["shortlist", *filter(None, given.peers.split(","))]
-    tasks = [Task(name, CONTENDERS[name], given.n_factors, given.epochs, {}) for name in names]
-    if given.settings == "auto":
-        tasks = choose(tasks, train)
-    else:
-        tasks = [replace(task, settings=given.settings.get(task.name, {})) for task in tasks]
-    results = run(tasks, train, test, "train")
+    results = []
+    for n_factors in given.n_factors:
+        tasks = [Task(name, CONTENDERS[name], n_factors, given.epochs, {}) for name in names]
+        if given.settings == "auto":
+            tasks = choose(tasks, train)
+        else:
+            tasks = [replace(task, settings=given.settings.get(task.name, {})) for task in tasks]
+        results += run(tasks, train, test, f"{n_factors} factors")
     rows = [result.as_json() for result in results]
     print_table(rows, COLUMNS)
     for result in results:
         print(f"{result.name}: {json.dumps(result.settings)}")
     if given.json:
         write_json(given.json, rows, ["numpy", "scipy", *(PACKAGES[name] for name in names)])
+    if given.speed_plot:
+        plot_speed(results, given.speed_plot)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--format", choices=["adjacency"], default="adjacency", help="a line: a user, then its items")
     parser.add_argument("--train", type=Path, required=True, help="plain or .gz")
     parser.add_argument("--test", type=Path, required=True)
-    parser.add_argument("--n-factors", type=int, default=64)
+    parser.add_argument("--n-factors", type=_sizes, default=[64], help="one number, or several with commas between")
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument(
         "--settings",
@@ -64,7 +69,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers", default="", help="implicit,lightfm")
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--speed-plot", type=Path, help="PNG of the processor seconds an epoch by factors")
     return parser
+
+
+def _sizes(text: str) -> list[int]:
+    return [int(size) for size in text.split(",")]
 
 
 def _settings(text: str) -> str | Mapping[str, Mapping[str, Setting]]:

@@ -46,7 +46,7 @@ def solve_rows(
 
     where D = diag(`diagonal`), s = `coupling` and `corner` stand for every pair, D being the Gramian of `fixed` in its
     own eigenbasis, and g is `linear`. This shared part and the regularisation are solved exactly, at the cost of a few
-    products a number, and precondition the observed pairs: two or three steps from the last epoch's row are enough.
+    products a number, and precondition the observed pairs: two steps from the last epoch's row are enough.
 
     Args:
         lanes: int64 (n_threads + 1,), first row of each thread's share.

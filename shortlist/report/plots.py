@@ -78,16 +78,16 @@ def training_plot(report: Report) -> str:
     loss = [(one.epoch, one.loss) for one in epochs if (one.purpose, one.fit) == ("everything", "final")]
     recall = [(one.epoch, one.recall) for one in epochs if one.purpose == "measurement" and one.recall is not None]
     with _style():
-        figure, axes = _figure(5)
+        figure, axes = _figure(7)
         axes.plot(*zip(*loss, strict=True), color=_COLOURS["work"], marker="o", markersize=3.5, linewidth=1.6)
-        axes.set_ylabel("loss of the published fit", color=_COLOURS["work"])
+        axes.set_ylabel("loss, published fit", color=_COLOURS["work"])
         axes.set_xlabel("epochs")
         axes.set_xticks(range(1, max(len(loss), len(recall)) + 1))
         axes.margins(y=0.15)
         if recall:
             beside = axes.twinx()
             beside.plot(*zip(*recall, strict=True), color=_COLOURS["model"], marker="o", markersize=3.5, linewidth=1.6)
-            beside.set_ylabel("recall of what is new, a horizon ago", color=_COLOURS["model"])
+            beside.set_ylabel("recall a horizon ago", color=_COLOURS["model"])
             beside.margins(y=0.15)
         return _svg(figure, "training", "Loss and recall after each epoch of the training")
 

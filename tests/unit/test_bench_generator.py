@@ -51,9 +51,14 @@ def test_features_name_the_taste_mostly():
 
 
 def test_the_plot_shows_every_size():
-    result = {"interactions": 10, "seconds_per_epoch": 1.0, "seconds_per_epoch_1_core": 2.0}
+    result = {
+        "interactions": 10,
+        "seconds_per_epoch": 1.0,
+        "cpu_seconds_per_epoch": 1.0,
+        "seconds_per_epoch_1_core": 2.0,
+    }
     memory = {"matrices_and_factors_mib": 1.0, "peak_rss_mib": 5.0, "rss_at_start_mib": 3.0}
 
     figure = plot([result | memory, result | memory | {"interactions": 20}], cores=2)
 
-    assert [len(line.get_xdata()) for axes in figure.axes for line in axes.lines] == [2] * 6
+    assert [len(line.get_xdata()) for axes in figure.axes for line in axes.lines] == [2] * 7
