@@ -19,7 +19,7 @@ from shortlist.config import Index
 from shortlist.index import ItemIndex, build_index, recall_against
 from shortlist.scan import ExactSearch
 
-FACTORIES: Final = ("Flat", "IVF1024,Flat", "HNSW32", "SQ8", "IVF1024,SQ8", "PQ13x8,RFlat")
+FACTORIES: Final = ("Flat", "IVF1024,Flat", "HNSW32", "SQ8", "IVF1024,SQ8", "PQ13x8,RFlat", "IVF1024,PQ13x8,RFlat")
 TUNED_ON: Final = 1_000
 
 

@@ -22,7 +22,7 @@ from typing import Final
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from shortlist.fm.explain import Explainer
 from shortlist.fm.fold_in import RowSolver
 from shortlist.scan import ExactSearch
@@ -32,6 +32,7 @@ from shortlist.topx import Seen, available_cores
 X: Final = 20
 SAMPLE: Final = 200
 """Users whose lists are compared with brute force."""
+SCORED_AT_ONCE: Final = 65_536
 PEERS: Final = {"implicit": "implicit", "faiss": "faiss-cpu"}
 
 
@@ -235,14 +236,20 @@ def peak_rss_alone(name: str, arguments: Sequence[str]) -> float:
 
 def identical(problem: Problem, lists: Int32Array, *, filtered: bool) -> bool:
     """Whether a sample of users has the lists of sorting all float64 scores, equal ones by row."""
-    sample = np.linspace(0, len(problem.users) - 1, min(SAMPLE, len(problem.users))).round().astype(int)
-    rows = np.arange(len(problem.items))
-    for user in sample.tolist():
-        scores = problem.items.astype(np.float64) @ problem.users[user].astype(np.float64)
-        allowed: BoolArray = np.ones(len(rows), np.bool_)
-        if filtered:
-            allowed[problem.seen.items[problem.seen.indptr[user] : problem.seen.indptr[user + 1]]] = False
-        best = rows[allowed][np.argsort(-scores[allowed], kind="stable")[:X]]
-        if lists[user].tolist() != best.tolist():
-            return False
-    return True
+    sample = np.linspace(0, len(problem.users) - 1, min(SAMPLE, len(problem.users))).round().astype(np.int64)
+    scores = np.empty((len(sample), len(problem.items)))
+    users = problem.users[sample].astype(np.float64)
+    for start in range(0, len(problem.items), SCORED_AT_ONCE):
+        part = slice(start, start + SCORED_AT_ONCE)
+        scores[:, part] = users @ problem.items[part].astype(np.float64).T
+    if filtered:
+        seen = problem.seen.take(sample)
+        scores[seen.users(), seen.items] = -np.inf
+    return all(lists[user].tolist() == _best(of_user).tolist() for user, of_user in zip(sample, scores, strict=True))
+
+
+def _best(scores: Float64Array) -> Int64Array:
+    """The X best, equal ones by row: all that reach the X-th score, sorted."""
+    able = np.flatnonzero(scores >= np.partition(scores, -X)[-X])
+    best: Int64Array = able[np.argsort(-scores[able], kind="stable")[:X]]
+    return best

@@ -13,7 +13,7 @@ from shortlist.cold_start import rank_popular, without_signal
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array, Popular, UserShard
 from shortlist.contracts.lists import ListKind
 from shortlist.rerank import Search
-from shortlist.topx import Ranking, Seen, merged, positions, rank_unseen, ranked, score_pairs
+from shortlist.topx import Ranking, Seen, merged, positions, ranked, score_pairs
 
 
 class Index(Protocol):
@@ -24,16 +24,6 @@ class Index(Protocol):
         """float32 (n_items, d)."""
 
     def rank_unseen(self, queries: Float32Array, seen: Seen, k: int) -> Ranking: ...
-
-
-@dataclass(frozen=True, slots=True)
-class ExactIndex:
-    """Few items, searched one by one."""
-
-    vectors: Float32Array
-
-    def rank_unseen(self, queries: Float32Array, seen: Seen, k: int) -> Ranking:
-        return rank_unseen(queries, self.vectors, seen, k)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,5 @@
 """Scores and held-out pairs in; rankings of the model and the baselines, and how many they hit, out. numpy only."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,8 +10,9 @@ from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int6
 from shortlist.contracts.lists import ListKind
 from shortlist.contracts.metrics import ListMetrics
 from shortlist.fm.history import distinct
+from shortlist.scan import ExactSearch
+from shortlist.topx import Seen, score_pairs
 
-BLOCK_USERS: Final = 64
 NOTHING: Final = -1  # an empty place on a list
 
 
@@ -104,29 +103,13 @@ def rank(
         users: rows of the users to rank for, ascending.
         x: length of the longest list.
     """
-    unseen = np.full((len(users), x), NOTHING, np.int32)
-    unseen_scores = np.full((len(users), x), -np.inf, np.float32)
+    past = Seen(seen.indptr, seen.item_rows)
+    unseen = ExactSearch(item_latent).rank_unseen(user_latent[users], past.take(users), x)
     seen_scores = np.full(len(seen.item_rows), -np.inf, np.float32)
-    n_best = min(x, seen.n_items)
-
-    def block(start: int) -> None:
-        chosen = users[start : start + BLOCK_USERS]
-        scores = user_latent[chosen] @ item_latent.T
-        for place, user in enumerate(chosen):
-            pairs = slice(seen.indptr[user], seen.indptr[user + 1])
-            bought = seen.item_rows[pairs]
-            row = scores[place]
-            seen_scores[pairs] = row[bought] + repeat[pairs]
-            row[bought] = -np.inf
-            best = np.argpartition(-row, n_best - 1)[:n_best] if n_best else np.zeros(0, np.int64)
-            best = best[np.lexsort((best, -row[best]))]
-            best = best[np.isfinite(row[best])]
-            unseen[start + place, : len(best)] = best
-            unseen_scores[start + place, : len(best)] = row[best]
-
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(block, range(0, len(users), BLOCK_USERS)))
-    return Ranked(users, unseen, unseen_scores, seen_scores)
+    chosen = np.isin(seen.owners(), users)
+    owners, items = seen.owners()[chosen], seen.item_rows[chosen]
+    seen_scores[chosen] = score_pairs(user_latent, item_latent, owners, items) + repeat[chosen]
+    return Ranked(users, unseen.items, unseen.scores.astype(np.float32), seen_scores)
 
 
 def rank_by_popularity(seen: Pairs, users: Int64Array, x: int) -> Ranked:

@@ -24,7 +24,9 @@ EXACT: Final = "Flat"
 LARGEST_K: Final = 4_096
 """Users who have seen so much that more neighbours would have to be fetched are served by the exact scan."""
 EFFORTS: Final = (8, 16, 32, 64, 128, 256, 512, 1_024)
-"""Values of `nprobe`, `efSearch` or `k_factor_rf` that are tried in turn until the recall floor is met."""
+"""Values of KNOBS that are tried in turn until the recall floor is met."""
+KNOBS: Final = ("nprobe", "efSearch", "k_factor_rf")
+"""How many cells of an IVF are looked at, how wide a graph is walked, how many times k are scored again by RFlat."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,12 +193,12 @@ def _tuned(index: ItemIndex, queries: Float32Array, seen: Seen, best: Ranking, f
 
 
 def _set_effort(knn: faiss.Index, effort: int) -> bool:
-    """Set how much of the index a search looks at; False where it has no such setting."""
-    space = faiss.ParameterSpace()
-    for name in ("nprobe", "efSearch", "k_factor_rf"):
+    """Set how much of the index a search looks at, by every knob that it has; False where it has none."""
+    space, tunable = faiss.ParameterSpace(), False
+    for name in KNOBS:
         try:
             space.set_index_parameter(knn, name, effort)
         except RuntimeError:
             continue
-        return True
-    return False
+        tunable = True
+    return tunable

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from shortlist.candidates import Candidates, ExactIndex, Hidden, Index, among
+from shortlist.candidates import Candidates, Hidden, Index, among
 from shortlist.contracts.arrays import BoolArray, Float64Array, Int32Array, Popular, UserShard
 from shortlist.contracts.lists import ListKind
 from shortlist.rerank import Search, Traits, make_lists
+from shortlist.scan import ExactSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,6 @@ class ShardLists:
         if not shown.traits.promotes:
             return self._candidates.search
         chosen = np.flatnonzero(shown.traits.promoted).astype(np.int32)
-        index = ExactIndex(shown.index.vectors[chosen])
+        index = ExactSearch(shown.index.vectors[chosen])
         candidates = Candidates(shard, index, shown.item_rows[chosen], shown.popular, hidden)
         return lambda kind: among(candidates.search(kind), chosen)

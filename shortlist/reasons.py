@@ -6,7 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
-from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array, StringTable, UserShard
+from shortlist.contracts.arrays import BoolArray, Float32Array, Int32Array, Int64Array, NewItems, StringTable, UserShard
 from shortlist.contracts.lists import Reason
 from shortlist.fm.explain import Explainer
 from shortlist.fm.fold_in import RowSolver
@@ -22,19 +22,22 @@ class Reasoner:
 
     An item that the user has bought before is there for that. Otherwise the largest of three parts of the score
     decides: the user's purchases, of which the one that adds most is named; the user's features, which the user shares
-    with a segment; and what the item scores for anybody.
+    with a segment; and what the item scores for anybody. What nobody has bought cannot be popular: where no purchase
+    decides, the feature of the item is named without which it would lose most of the user's score.
 
     Attributes:
         items: float32 (n_items, d), the item latent matrix.
         solver: of the users.
         titles: of all items.
         segments: names of the segments.
+        new_items: what is known of the items that nobody has bought.
     """
 
     items: Float32Array
     solver: RowSolver
     titles: StringTable
     segments: StringTable
+    new_items: NewItems
 
     @cached_property
     def _explainer(self) -> Explainer:
@@ -56,17 +59,39 @@ class Reasoner:
             (part == PURCHASES) & (purchase >= 0), purchase, np.where(part == FEATURES, OF_SEGMENT, OF_ANYBODY)
         )
         code = np.where(bought, BOUGHT - (shard.days[at] if len(shard.days) else 0), code)
+        of_feature = self._of_features(shard, listed, (code == OF_SEGMENT) | (code == OF_ANYBODY))
         reasons: list[Mapping[int, Reason]] = []
-        for items, codes, segment in zip(listed.tolist(), code.tolist(), shard.segment.tolist(), strict=True):
+        for user, (items, codes, segment) in enumerate(
+            zip(listed.tolist(), code.tolist(), shard.segment.tolist(), strict=True)
+        ):
             words = {OF_SEGMENT: of_segment[segment], OF_ANYBODY: everybody}
-            reasons.append(
-                {
-                    item: titles[c] if c >= 0 else words[c] if c > BOUGHT else days[BOUGHT - c]
-                    for item, c in zip(items, codes, strict=True)
-                    if item >= 0
-                }
-            )
+            own = {
+                item: titles[c] if c >= 0 else words[c] if c > BOUGHT else days[BOUGHT - c]
+                for item, c in zip(items, codes, strict=True)
+                if item >= 0
+            }
+            reasons.append(own | of_feature.get(user, {}))
         return reasons
+
+    def _of_features(self, shard: UserShard, listed: Int32Array, open_: BoolArray) -> dict[int, dict[int, Reason]]:
+        """By user and item: of items that nobody has bought the feature that adds most, where one adds anything.
+
+        Without its feature f of value x an item row a_i scores x (a_u·v_f + w_f + v_f·a_i − x ‖v_f‖²) less, its
+        interactions with the item's other features included (shortlist.latent).
+        """
+        new, found = self.new_items, dict[int, dict[int, Reason]]()
+        for user, place in np.argwhere(open_ & np.isin(listed, new.item_rows)).tolist():
+            item = int(listed[user, place])
+            at = int(np.searchsorted(new.item_rows, item))
+            own = slice(new.indptr[at], new.indptr[at + 1])
+            columns, values = new.columns[own], new.values[own]
+            factors = new.factors[columns]
+            both = factors @ (shard.latent[user, :-1] + self.items[item, :-1])
+            adds = values * (both + new.weights[columns] - values * np.square(factors).sum(axis=1))
+            most = int(adds.argmax())
+            if adds[most] > 0:
+                found.setdefault(user, {})[item] = Reason("feature", _label(new.names[int(columns[most])]))
+        return found
 
     def of_popular(self, segment: int, *, of_segment: bool) -> Reason:
         """The reason for an item that is listed since nothing is known of the user."""
@@ -89,3 +114,10 @@ def _bought_before(shard: UserShard, listed: Int32Array) -> tuple[BoolArray, Int
     at = np.minimum(np.searchsorted(keys, wanted), max(len(keys) - 1, 0))
     found: BoolArray = (keys[at] == wanted) & (listed >= 0) if len(keys) else np.zeros(listed.shape, np.bool_)
     return found, at
+
+
+def _label(feature: str) -> str:
+    """`product_type=BANANAS` as people read it: BANANAS (product type)."""
+    field, _, value = feature.partition("=")
+    field = field.replace("_", " ")
+    return f"{value} ({field})" if value else field

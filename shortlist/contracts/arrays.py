@@ -22,6 +22,7 @@ Layout of `latent/` (written by Repackage):
     items.npy                          float32 (n_items, d): rows a_i (d = n_factors + 1)
     users/<shard>.npz                  see UserShard
     popular.npz                        see Popular
+    new_items.npz                      see NewItems
 
 Layout of `index/` (written by BuildIndex):
 
@@ -245,6 +246,44 @@ class Popular:
     def from_bytes(cls, raw: bytes) -> "Popular":
         a = npz_arrays(raw)
         return cls(a["everybody"], StringTable.from_arrays(a, "names"), a["indptr"], a["items"])
+
+
+@dataclass(frozen=True, slots=True)
+class NewItems:
+    """Items that nobody has bought, of which only features speak, and what the model makes of these.
+
+    Attributes:
+        item_rows: int32 (n,), ascending.
+        indptr, columns, values: CSR (n, n_features) of their features: int64, int32, float32.
+        factors: float32 (n_features, d − 1), v of each feature.
+        weights: float32 (n_features,), w of each.
+        names: StringTable (n_features,): `department=DRUG GM`, or the column's name for a number.
+    """
+
+    item_rows: Int32Array
+    indptr: Int64Array
+    columns: Int32Array
+    values: Float32Array
+    factors: Float32Array
+    weights: Float32Array
+    names: StringTable
+
+    def to_bytes(self) -> bytes:
+        arrays = ("item_rows", "indptr", "columns", "values", "factors", "weights")
+        return npz_bytes({name: getattr(self, name) for name in arrays} | self.names.arrays("names"))
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> "NewItems":
+        a = npz_arrays(raw)
+        return cls(
+            item_rows=a["item_rows"],
+            indptr=a["indptr"],
+            columns=a["columns"],
+            values=a["values"],
+            factors=a["factors"],
+            weights=a["weights"],
+            names=StringTable.from_arrays(a, "names"),
+        )
 
 
 @dataclass(frozen=True, slots=True)

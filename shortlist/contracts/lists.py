@@ -19,7 +19,7 @@ class Reason(msgspec.Struct, frozen=True):
     """Why an item is on a list, from the model; the words are chosen by locale (shortlist/mail/locales).
 
     `subject` by kind: bought_with, the title of the user's own purchase that adds most to the score; bought_before, how
-    many times, as digits; feature, the feature's value; popular, the segment's name or empty for everybody.
+    many times, as digits; feature, the item's, as `value (field)`; popular, the segment's name or empty for everybody.
     """
 
     kind: ReasonKind

@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from shortlist.candidates import Hidden
 from shortlist.config import Campaign
-from shortlist.contracts.arrays import BoolArray, Catalogue, Popular, StringTable, UserShard, npy_array
+from shortlist.contracts.arrays import BoolArray, Catalogue, NewItems, Popular, StringTable, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys, shard_of
 from shortlist.contracts.lists import ListedItem, ListKind, Reason, UserLists, Wording
 from shortlist.contracts.manifests import Manifest, digest
@@ -52,6 +52,7 @@ def rank(request: ShardRequest, *, store: ObjectStore, clock: Clock) -> tuple[Ma
     shared = {
         "items": output_of(repackaged, keys.latent("items.npy")).sha256,
         "popular": output_of(repackaged, keys.latent("popular.npz")).sha256,
+        "new_items": output_of(repackaged, keys.latent("new_items.npz")).sha256,
         "solver": output_of(repackaged, keys.latent("solver.json")).sha256,
         "index": indexed.digest(),
         "item_ids": output_of(prepared, keys.dataset("item_ids.npz")).sha256,
@@ -130,6 +131,7 @@ def _shop(store: ObjectStore, run: Run, fingerprint: str) -> _Shop:
     paths = {
         "items": fetch(keys.latent("items.npy"), repackaged, store=store),
         "popular": fetch(keys.latent("popular.npz"), repackaged, store=store),
+        "new_items": fetch(keys.latent("new_items.npz"), repackaged, store=store),
         "solver": fetch(keys.latent("solver.json"), repackaged, store=store),
         "index": fetch(keys.index("items.faiss"), indexed, store=store),
         "item_rows": fetch(keys.index("item_rows.npy"), indexed, store=store),
@@ -140,6 +142,7 @@ def _shop(store: ObjectStore, run: Run, fingerprint: str) -> _Shop:
     items = np.asarray(np.load(paths["items"], mmap_mode="r", allow_pickle=False))
     item_rows = npy_array(paths["item_rows"].read_bytes())
     popular = Popular.from_bytes(paths["popular"].read_bytes())
+    new_items = NewItems.from_bytes(paths["new_items"].read_bytes())
     catalogue = Catalogue.from_bytes(paths["catalogue"].read_bytes())
     solver = RowSolver.for_users(items, msgspec.json.decode(paths["solver"].read_bytes(), type=dict[str, float]))
     index = ItemIndex.open(paths["index"], items, item_rows)
@@ -154,7 +157,7 @@ def _shop(store: ObjectStore, run: Run, fingerprint: str) -> _Shop:
             traits=traits_of(catalogue, item_ids, index.vectors, item_rows, rules),
             popular=popular,
         ),
-        reasoner=Reasoner(items, solver, catalogue.title, popular.names),
+        reasoner=Reasoner(items, solver, catalogue.title, popular.names, new_items),
     )
 
 

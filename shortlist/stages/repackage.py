@@ -14,6 +14,7 @@ from shortlist.contracts.arrays import (
     Float32Array,
     Int32Array,
     Int64Array,
+    NewItems,
     Popular,
     StringTable,
     UserShard,
@@ -91,6 +92,7 @@ class _Source:
     days: Int32Array
     segment: Int32Array
     popular: Popular
+    new_items: NewItems
     withheld: Withheld
 
     def shard(self, start: int, stop: int) -> UserShard:
@@ -125,6 +127,7 @@ def _objects(keys: RunKeys, source: _Source, users_per_shard: int) -> Iterator[t
     _check_finite(items, "the item latent matrix")
     yield keys.latent("items.npy"), npy_bytes(items)
     yield keys.latent("popular.npz"), source.popular.to_bytes()
+    yield keys.latent("new_items.npz"), source.new_items.to_bytes()
     solver = {name: source.model.settings[name] for name in SOLVER_SETTINGS}
     yield keys.latent("solver.json"), msgspec.json.encode(solver, order="sorted")
     for number, (start, stop) in enumerate(shard_bounds(len(source.user_ids), users_per_shard)):
@@ -156,6 +159,7 @@ def _load(keys: RunKeys, campaign: Campaign, store: ObjectStore) -> _Source:
         user_features=_rows(user_features, model.users),
         item_features=_rows(item_features, model.items),
         segment=segment,
+        new_items=_new_items(model.items, item_features, history["item_rows"]),
         withheld=Withheld.from_bytes(store.read(keys.dataset("withheld.npz"))),
         popular=count_buyers(history["indptr"], history["item_rows"], n_items, segment, names),
         **history,
@@ -175,6 +179,16 @@ def _rows(features: FeatureMatrix, side: Side) -> SparseRows | None:
     if not len(side.feature_factors):
         return None
     return SparseRows(features.indptr, features.indices, features.data, len(features.names))
+
+
+def _new_items(side: Side, features: FeatureMatrix, bought: Int32Array) -> NewItems:
+    """Of all items those in nobody's past that have features which the model knows."""
+    counts = np.diff(features.indptr) if len(side.feature_factors) else np.zeros(len(side), np.int64)
+    rows = np.flatnonzero((counts > 0) & (np.bincount(bought, minlength=len(side)) == 0)).astype(np.int32)
+    indptr = np.concatenate([[0], np.cumsum(counts[rows])]).astype(np.int64)
+    entries = np.arange(indptr[-1]) + np.repeat(features.indptr[rows] - indptr[:-1], counts[rows])
+    own = (features.indices[entries], features.data[entries])
+    return NewItems(rows, indptr, *own, side.feature_factors, side.feature_weights, features.names)
 
 
 def _segment_column(campaign: Campaign) -> str | None:

@@ -1,8 +1,10 @@
 """Every example of docs/rules.md on real groceries: what a rule promises is true of the lists that it makes."""
 
 import re
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -16,14 +18,18 @@ import yaml
 
 from local.demo.data import write_tables
 from shortlist.candidates import with_popularity
-from shortlist.contracts.arrays import Catalogue, StringTable, UserShard, npy_array
+from shortlist.contracts.arrays import Catalogue, NewItems, StringTable, UserShard, npy_array
 from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import ListedItem, UserLists
 from shortlist.contracts.payloads import Run, ShardRequest, StageRequest
 from shortlist.contracts.records import Response, RunRecord
+from shortlist.dataset.dataset import FeatureMatrix
 from shortlist.fm.explain import Explainer
 from shortlist.fm.fold_in import RowSolver
+from shortlist.fm.model import FactorModel, Side
+from shortlist.fm.sparse import SparseRows
+from shortlist.latent import item_latent
 from shortlist.stages import artifacts
 from shortlist.stages.build_index import build_index
 from shortlist.stages.prepare import prepare
@@ -359,6 +365,52 @@ def test_without_the_purchase_that_adds_most_the_score_is_lower(shop: Groceries,
         falls.append(float(rows[0] @ vector) < float(rows[1] @ vector))
     assert len(falls) > 1_000
     assert all(falls)
+
+
+def test_what_nobody_has_bought_is_there_for_the_feature_without_which_it_scores_least(
+    shop: Groceries,
+) -> None:
+    row = shop.row_of[str(NEW_ITEM)]
+    new = NewItems.from_bytes(shop.store.read(KEYS.latent("new_items.npz")))
+    at = int(np.searchsorted(new.item_rows, row))
+    own = slice(new.indptr[at], new.indptr[at + 1])
+    names = [new.names[int(column)] for column in new.columns[own]]
+
+    lists = shop.lists({"rules": {"promoted": {"share": 0.1, "items": [str(NEW_ITEM)]}}})
+
+    with tempfile.TemporaryDirectory() as folder:
+        for entry in shop.store.list(KEYS.model("fm/")):
+            shop.store.download(entry.key, Path(folder) / entry.key.removeprefix(KEYS.model("fm/")))
+        model = FactorModel.load(Path(folder))
+    features = FeatureMatrix.from_files(lambda name: shop.store.read(KEYS.dataset(f"item_features/{name}")))
+    named = 0
+    for user, of_user in lists.items():
+        for place in of_user["new_for_you"]:
+            if place.item_id == str(NEW_ITEM) and place.reason.kind == "feature":
+                value, _, field = place.reason.subject.removesuffix(")").partition(" (")
+                feature = names.index(f"{field.replace(' ', '_')}={value}")
+                latent = shop.shard.latent[shop.users.index(user)]
+                scores = [latent @ item for item in without_each(model, features, row)]
+                assert scores[feature] < latent @ shop.items[row]
+                assert scores[feature] == pytest.approx(min(scores), abs=1e-6)
+                named += 1
+    assert named > 20
+    kinds = {place.reason.kind for place in places(lists) if place.item_id == str(NEW_ITEM) and not place.filled}
+    assert kinds <= {"feature", "bought_with"}
+
+
+def without_each(model: FactorModel, features: FeatureMatrix, row: int) -> list[np.ndarray]:
+    """The item's latent row as it is without its first feature, without its second, and so on."""
+    own = slice(features.indptr[row], features.indptr[row + 1])
+    indices, data = features.indices[own], features.data[own]
+    items = model.items
+    alone = Side(items.factors[[row]], items.weights[[row]], items.feature_factors, items.feature_weights)
+    rows = []
+    for left_out in range(len(indices)):
+        kept = np.delete(np.arange(len(indices)), left_out)
+        features_left = SparseRows(np.array([0, len(kept)]), indices[kept], data[kept], len(features.names))
+        rows.append(item_latent(replace(model, items=alone), features_left)[0])
+    return rows
 
 
 def similarities(shop: Groceries, lists: Lists) -> list[float]:

@@ -66,3 +66,10 @@ def test_what_is_wrong_with_the_source_is_said(own_source):
 
     with pytest.raises(ShortlistError, match=r"the search cannot be compiled for aarch64-linux-gnu: .*error"):
         compile_scan(own_source.parent, "linux", "arm64")
+
+
+def test_the_jobs_image_compiles_all_that_is_compiled_here():
+    root = compiled_scan.FOLDER.parent
+    dockerfile = (root / "jobs" / "Dockerfile").read_text()
+
+    assert all(str(path.relative_to(root)) in dockerfile for path in compiled_scan.SOURCES)

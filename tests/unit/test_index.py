@@ -66,6 +66,14 @@ def test_an_index_that_misses_the_floor_or_cannot_be_trained_gives_way_to_exact_
     assert opened.rank_unseen(queries, seen, X).items.tolist() == rank_unseen(queries, vectors, seen, X).items.tolist()
 
 
+@pytest.mark.parametrize("factory", ["PQ4x4,RFlat", "IVF32,PQ4x4,RFlat"])
+def test_codes_of_two_bytes_reach_the_floor_where_enough_of_what_they_find_is_scored_again(shop, tmp_path, factory):
+    metrics = build(shop, tmp_path / "items.faiss", factory)
+
+    assert (metrics.factory, metrics.fell_back) == (factory, False)
+    assert metrics.recall_at_x >= 0.99
+
+
 def test_a_poor_index_is_kept_where_the_campaign_accepts_it(shop, tmp_path):
     metrics = build(shop, tmp_path / "items.faiss", "PQ4x4", min_recall=0.1)
 

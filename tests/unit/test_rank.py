@@ -225,7 +225,7 @@ def test_a_warm_process_fetches_the_items_once():
 
     rank_all(store)
 
-    assert len(store.downloads) == len(set(store.downloads)) == 7
+    assert len(store.downloads) == len(set(store.downloads)) == 8
 
 
 def test_a_warm_process_serves_a_rerun_and_keeps_one_runs_copies():
@@ -237,7 +237,7 @@ def test_a_warm_process_serves_a_rerun_and_keeps_one_runs_copies():
     rank_all(store)
 
     assert topx(store) == topx(ranked_run(with_rules(max_price=9.0)))
-    assert len(list(artifacts.folder().iterdir())) == 7
+    assert len(list(artifacts.folder().iterdir())) == 8
 
 
 def test_a_shard_that_repackage_has_not_left_is_refused():

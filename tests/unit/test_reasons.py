@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shortlist.contracts.arrays import Catalogue, Popular, UserShard, npy_array
+from shortlist.contracts.arrays import Catalogue, NewItems, Popular, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import Reason
 from shortlist.fm.fold_in import RowSolver
@@ -25,6 +25,7 @@ def shop():
         solver=RowSolver.for_users(items, SETTINGS),
         titles=Catalogue.from_bytes(store.read(KEYS.dataset("items.npz"))).title,
         segments=Popular.from_bytes(store.read(KEYS.latent("popular.npz"))).names,
+        new_items=NewItems.from_bytes(store.read(KEYS.latent("new_items.npz"))),
     )
     return reasoner, UserShard.from_bytes(store.read(KEYS.user_shard("00000")))
 
