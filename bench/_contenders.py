@@ -15,15 +15,20 @@ from bench._turns import Setting, Train
 from shortlist.contracts.arrays import Float32Array
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.model import FactorModel
+from shortlist.fm.posterior import average, scaled
 from shortlist.latent import item_latent, user_latent
 
 PACKAGES: Final = {"shortlist": "numba", "implicit": "implicit", "lightfm": "lightfm-next"}
 """Where each contender's version is found."""
 
+SQUARED: Final[dict[str, Setting]] = {"unobserved_weight": 0.01, "regularization": 0.1, "regularization_exponent": 0.5}
 CANDIDATES: Final[Mapping[str, list[dict[str, Setting]]]] = {
     "shortlist": [
-        {"unobserved_weight": alpha, "regularization": strength, "regularization_exponent": 0.5}
-        for alpha, strength in ((0.003, 0.1), (0.01, 0.03), (0.01, 0.1), (0.03, 0.1), (0.03, 0.3))
+        SQUARED,
+        SQUARED | {"regularization": 0.03},
+        SQUARED | {"unobserved_weight": 0.03, "regularization": 0.3},
+        SQUARED | {"loss": "softmax", "popularity": 0.4},
+        SQUARED | {"loss": "softmax", "popularity": 0.6},
     ],
     "implicit": [
         {"alpha": alpha, "regularization": strength}
@@ -46,12 +51,19 @@ CANDIDATES: Final[Mapping[str, list[dict[str, Setting]]]] = {
 def ours(
     train: csr_array, epochs: int, settings: Mapping[str, Setting], epoch_done: Callable[[], None]
 ) -> tuple[Float32Array, Float32Array]:
+    """With `squared_factors`, `squared_epochs` and `squared_weight` the rows are those of two machines, end to end."""
+
     def pause(_: FactorModel) -> float:
         epoch_done()
         return 0.0
 
-    given: Any = settings
+    given: Any = dict(settings)
+    squared: Any = {name: given.pop(f"squared_{name}", None) for name in ("factors", "epochs", "weight")}
     model = FactorizationMachine(epochs=epochs, **given).fit(train, validate=pause).model
+    if squared["factors"]:
+        given |= {"loss": "squared", "n_factors": squared["factors"], "epochs": squared["epochs"]}
+        other = FactorizationMachine(**given).fit(train).model
+        model = average([model, scaled(other, squared["weight"])])
     return user_latent(model), item_latent(model)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
+from shortlist.errors import DatasetError
 from shortlist.fm.storage import Settings
 
 
@@ -34,7 +35,11 @@ class RowSolver:
 
     @classmethod
     def for_users(cls, items: Float32Array, settings: Settings) -> "RowSolver":
-        """Solve users' rows given the item latent matrix; `settings` are those of the model."""
+        """Solve users' rows given the item latent matrix; `settings` are those of the model.
+
+        Raises:
+            DatasetError: the model was trained with the softmax loss, for which a row is no such solution.
+        """
         return cls._of(items[:, :-1], items[:, -1], settings)
 
     @classmethod
@@ -44,6 +49,8 @@ class RowSolver:
 
     @classmethod
     def _of(cls, fixed: Float32Array, offset: Float32Array, settings: Settings) -> "RowSolver":
+        if settings.get("loss") == "softmax":
+            raise DatasetError('The softmax loss folds nobody in. Train with loss="squared" for rows between two runs.')
         alpha, strength, exponent = (
             float(settings[name] or 0) for name in ("unobserved_weight", "regularization", "regularization_exponent")
         )

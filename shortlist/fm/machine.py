@@ -34,7 +34,7 @@ from shortlist.latent import item_latent, pair_scores, user_latent, user_offset
 
 Objective = Literal["ranking", "regression", "classification"]
 Loss = Literal["squared", "softmax"]
-RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 12}
+RANKING_EPOCHS: Final[dict[Loss, int]] = {"squared": 5, "softmax": 20}
 EPOCHS: Final[dict[Solver, int]] = {"als": 20, "variational": 30, "gibbs": 150}
 
 
@@ -88,7 +88,7 @@ class FactorizationMachine:
         Args:
             objective: what `fit` minimises.
             n_factors: k.
-            epochs: passes over users and items. None: 5 for `ranking`, 12 with `softmax`; else `als` 20, `variational`
+            epochs: passes over users and items. None: 5 for `ranking`, 20 with `softmax`; else `als` 20, `variational`
                 30, `gibbs` 150.
             solver: `als` finds the most likely machine, `gibbs` averages draws from the posterior, `variational` is the
                 posterior's mean field. None: `als` for ranking (which has no other), `gibbs` otherwise.
@@ -107,7 +107,7 @@ class FactorizationMachine:
             learning_rate: of the softmax, at its highest.
             negatives: items drawn for each batch of users, beside those they bought, to stand for all in the softmax;
                 None takes all.
-            popularity: of the softmax, γ: what is served is log(n_i^γ exp(cos / T)), n_i the summed confidences.
+            popularity: of the softmax, γ: an item's bias is γ log(1 + n_i), n_i its summed confidences.
             patience: stop after so many epochs without a better validation metric; None never does.
             max_seconds: no epoch starts that would likely end later; None for no limit. (A limit that is met makes
                 the result depend on the machine.)

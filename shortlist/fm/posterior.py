@@ -53,8 +53,8 @@ def _average(sides: Sequence[Side]) -> Side:
 
 
 def _end_to_end(factors: Sequence[Float32Array]) -> Float32Array:
-    n, k = factors[0].shape
-    joined, root = np.empty((n, len(factors) * k), np.float32), np.float32(1 / np.sqrt(len(factors)))
+    n, width = len(factors[0]), sum(part.shape[1] for part in factors)
+    joined, root = np.empty((n, width), np.float32), np.float32(1 / np.sqrt(len(factors)))
     for start in range(0, n, BLOCK_ROWS):
         block = slice(start, start + BLOCK_ROWS)
         np.concatenate([part[block] for part in factors], axis=1, out=joined[block])

@@ -1,15 +1,15 @@
 """Purchases in, unit vectors of users and items out: a softmax over all items.
 
-    L = −mean over users of Σ_i (c_ui / c_u) log p(i | u)
-    p(i | u) = exp(cos(u, i) / T) / Σ_j exp(cos(u, j) / T)          c_u = Σ_i c_ui
+    L = −mean over users of Σ_i (c_ui / c_u) log p(i | u)           c_u = Σ_i c_ui
+    p(i | u) = exp s_ui / Σ_j exp s_uj       s_ui = cos(u, i) / T + b_i       b_i = γ log(1 + n_i)       n_i = Σ_u c_ui
 
 Cosine with temperature after Wu et al. 2022, "On the Effectiveness of Sampled Softmax Loss for Item Recommendation".
 Least squares spends its factors on how large scores are, the softmax on their order, and every user counts alike, as in
-the mean of their recalls. It starts from the directions of a short least-squares fit and descends by Adam (Kingma, Ba
-2015) over batches of users.
+the mean of their recalls. Popularity is given, so that the vectors need not learn it. Training starts from the
+directions of a short least-squares fit and descends by Adam (Kingma, Ba 2015) over batches of users.
 
-The sum over j runs over all items, or over so many of them, drawn anew for every batch and weighted up: the bought ones
-are always in it, so that only the rest is an estimate.
+The sum over j runs over all items, or over so many of them, drawn anew for every batch in proportion to exp b_j and
+weighted up (Horvitz, Thompson 1952): the bought ones are always in it, so that only the rest is an estimate.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from shortlist.contracts.arrays import Float32Array, Int64Array
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
 from shortlist.fm.threads import Threads
 
 BATCH_USERS: Final = 2048
@@ -46,6 +46,19 @@ class SoftmaxSettings:
     negatives: int | None
     popularity: float
     epochs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Items that stand for all of them.
+
+    Attributes:
+        rows: int64 (n,), ascending.
+        offset: float (n,), b_i − log of the chance to be drawn: what is added to their scores.
+    """
+
+    rows: Int64Array
+    offset: Floats
 
 
 @dataclass(slots=True)
@@ -97,6 +110,8 @@ class SoftmaxProblem:
         totals = np.maximum(pairs.sum(1), TINY)
         shares = (pairs.data / np.repeat(totals, counts)).astype(np.float32)
         self._shares = csr_array((shares, pairs.indices, pairs.indptr), pairs.shape)
+        self.offset: Float32Array = (settings.popularity * np.log1p(pairs.sum(0))).astype(np.float32)
+        self._chances = chances_to_be_drawn(np.exp(self.offset, dtype=np.float64), settings.negatives)
         self._buyers = np.flatnonzero(counts)
         self._settings = settings
         self._seed = seed
@@ -115,7 +130,8 @@ class SoftmaxProblem:
                 self._shares[batch],
                 state.users[batch],
                 state.items,
-                self._candidates(rng),
+                self.offset,
+                self._draw(rng),
                 self._settings.temperature,
                 self._crew,
             )
@@ -129,11 +145,9 @@ class SoftmaxProblem:
         state.epoch += 1
         return float(np.mean(losses)) if losses else 0.0
 
-    def _candidates(self, rng: np.random.Generator) -> Int64Array:
-        n_items, wanted = self._shares.shape[1], self._settings.negatives
-        if wanted is None or wanted >= n_items:
-            return np.arange(n_items)
-        return np.sort(rng.choice(n_items, wanted, replace=False))
+    def _draw(self, rng: np.random.Generator) -> Drawn:
+        rows = np.flatnonzero(rng.random(len(self._chances)) < self._chances)
+        return Drawn(rows, self.offset[rows] - np.log(self._chances[rows]).astype(np.float32))
 
     def _rate(self, share_done: float, step: int) -> float:
         """Of Adam with its correction for a start at zero; rises at first, then falls along half a cosine."""
@@ -153,18 +167,37 @@ class SoftmaxProblem:
         self._crew.over_blocks(len(rows), move)
 
 
+def chances_to_be_drawn(weights: Float64Array, wanted: int | None) -> Float64Array:
+    """In proportion to `weights` > 0, at most 1, `wanted` > 0 in all (None: everybody's is 1); float64 (n_items,)."""
+    n_items = len(weights)
+    if wanted is None or wanted >= n_items:
+        return np.ones(n_items)
+    heaviest = np.sort(weights)[::-1]
+    lighter = np.cumsum(heaviest[::-1])[::-1][:wanted]  # the sum of the n-th heaviest and all that are lighter
+    scales = (wanted - np.arange(wanted)) / lighter  # of the weights, if the n heaviest are sure to be drawn
+    chances: Float64Array = np.minimum(weights * scales[np.argmax(heaviest[:wanted] * scales <= 1)], 1.0)
+    return chances
+
+
 def batch_gradient(
-    shares: csr_array, users: Floats, items: Floats, candidates: Int64Array, temperature: float, crew: Threads
+    shares: csr_array,
+    users: Floats,
+    items: Floats,
+    offset: Floats,
+    drawn: Drawn,
+    temperature: float,
+    crew: Threads,
 ) -> Gradient:
     """The loss of some users, whose rows of `shares` sum to 1, and its gradient; in the precision of the vectors."""
     found, length = unit(items)
     place = np.full(len(items), -1)
-    place[candidates] = np.arange(len(candidates))
-    among = found[candidates]
+    place[drawn.rows] = np.arange(len(drawn.rows))
+    among = found[drawn.rows]
 
     def block(start: int) -> _Block:
-        chosen = slice(start, start + BLOCK_USERS)
-        return _block_gradient(shares[chosen], users[chosen], found, among, place, temperature)
+        bought = shares[start : start + BLOCK_USERS]
+        vectors, offsets = users[start : start + BLOCK_USERS], (offset[bought.indices], drawn.offset)
+        return _block_gradient(bought, vectors, found, among, place, offsets, temperature)
 
     parts = list(crew.over(block, range(0, len(users), BLOCK_USERS)))
     by_score = csr_array(
@@ -172,7 +205,7 @@ def batch_gradient(
     )
     by_found = by_score.T @ np.concatenate([part.users for part in parts])
     for part in parts:
-        by_found[candidates] += part.by_candidates
+        by_found[drawn.rows] += part.by_drawn
     scale = 1 / (temperature * len(users))
     by_items = (by_found - found * _dots(by_found, found)) * (scale / length)
     by_users = np.concatenate([part.by_users for part in parts]) * scale
@@ -185,26 +218,31 @@ class _Block:
     users: Floats
     by_users: Floats
     by_bought: Floats
-    by_candidates: Floats
+    by_drawn: Floats
 
 
 def _block_gradient(
-    shares: csr_array, vectors: Floats, found: Floats, among: Floats, place: Int64Array, temperature: float
+    shares: csr_array,
+    vectors: Floats,
+    found: Floats,
+    among: Floats,
+    place: Int64Array,
+    offsets: tuple[Floats, Floats],
+    temperature: float,
 ) -> _Block:
-    """Scores, chances and gradients (by scores, times T) of some of a batch's users."""
+    """Scores, chances and gradients (by scores, times T) of some users; `offsets` of what they bought, of the drawn."""
     counts = np.diff(shares.indptr)
     rows, first = np.repeat(np.arange(len(counts)), counts), shares.indptr[:-1]
     users, length = unit(vectors)
-    bought = np.einsum("nk,nk->n", users[rows], found[shares.indices]) / temperature
+    bought = np.einsum("nk,nk->n", users[rows], found[shares.indices]) / temperature + offsets[0]
     scores = users @ among.T
     scores /= temperature
-    drawn = place[shares.indices] >= 0
-    scores[rows[drawn], place[shares.indices[drawn]]] = -np.inf  # bought ones have their own term
-    highest = np.maximum(scores.max(1), np.maximum.reduceat(bought, first))
+    scores += offsets[1]
+    own = place[shares.indices] >= 0
+    scores[rows[own], place[shares.indices[own]]] = -np.inf  # bought ones have their own term
+    highest = np.maximum(scores.max(1, initial=-np.inf), np.maximum.reduceat(bought, first))
     scores -= highest[:, None]
     np.exp(scores, out=scores)
-    n_drawn = among.shape[0] - np.bincount(rows[drawn], minlength=len(counts))
-    scores *= ((len(found) - counts) / np.maximum(n_drawn, 1)).astype(found.dtype)[:, None]
     chances = np.exp(bought - highest[rows])
     total = scores.sum(1) + np.add.reduceat(chances, first)
     loss = float((np.log(total) + highest).sum() - np.vdot(shares.data, bought))

@@ -37,7 +37,6 @@ def fit_softmax(
     """
     decides: Settings = {**about, "epochs": softmax.epochs}  # the learning rate falls over them
     keeper = Checkpoint(checkpoint, data.fingerprint(decides, start_from), SoftmaxState) if checkpoint else None
-    offset = (softmax.popularity * np.log1p(data.for_users.sum(0))).astype(np.float32)
     with threads(n_threads) as crew:
         problem = SoftmaxProblem(data.for_users, softmax, seed, crew)
         state, course.metrics = (keeper.newest() if keeper else None) or (None, [])
@@ -50,12 +49,12 @@ def fit_softmax(
             started = time.perf_counter()
             loss = problem.epoch(state)
             seconds = time.perf_counter() - started
-            metric = course.ran(seconds, _model(state, offset, softmax, about) if course.validate else None)
+            metric = course.ran(seconds, _model(state, problem.offset, softmax, about) if course.validate else None)
             if keeper:
                 keeper.save(state, course.metrics)
             if course.on_epoch:
                 course.on_epoch(EpochReport(state.epoch, loss, seconds, metric))
-    return _model(state, offset, softmax, about), state.epoch
+    return _model(state, problem.offset, softmax, about), state.epoch
 
 
 def _least_squares(

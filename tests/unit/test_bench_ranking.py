@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from scipy.sparse import csr_array
 
-from bench import ranking
+from bench import ranking, ranking_plot
+from bench._contenders import ours
 from bench._figures import recall_and_ndcg
+from bench._turns import Setting
 from shortlist.errors import DatasetError
 
 
@@ -87,3 +89,41 @@ def test_contenders_train_in_turns_and_the_figures_are_written(tmp_path, capsys)
     assert report["results"][1]["settings"] == {"alpha": 20.0, "regularization": 1.0}
     assert {"machine", "versions", "commit"} <= report.keys()
     assert "ndcg_at_20" in capsys.readouterr().out
+
+
+def test_two_machines_end_to_end_add_their_scores():
+    bought = csr_array((np.random.default_rng(1).random((60, 40)) < 0.2).astype(np.float32))
+    alone: dict[str, Setting] = {"n_factors": 4, "seed": 1}
+    both = alone | {"loss": "softmax", "squared_factors": 6, "squared_epochs": 3, "squared_weight": 2.0}
+
+    users, items = ours(bought, 2, both, lambda: None)
+
+    softmax, squared = (
+        np.matmul(rows[0], rows[1].T)
+        for rows in (
+            ours(bought, 2, alone | {"loss": "softmax"}, lambda: None),
+            ours(bought, 3, alone | {"n_factors": 6}, lambda: None),
+        )
+    )
+    assert users.shape == (60, 4 + 6 + 1)
+    np.testing.assert_allclose(users @ items.T, (softmax + 2 * squared) / 2, atol=1e-5)
+
+
+def test_a_picture_has_a_line_for_every_loss_and_peer():
+    shared = {"recall_at_20": 0.1, "ndcg_at_20": 0.2}
+    squared, softmax, peer = (
+        {"name": name, "n_factors": 8, "settings": settings} | shared
+        for name, settings in (("shortlist", {}), ("shortlist", {"loss": "softmax"}), ("implicit", {}))
+    )
+    blend = softmax | {"settings": {"loss": "softmax", "squared_factors": 16}}
+
+    figure = ranking_plot.plot([squared, squared | {"n_factors": 16}, softmax, blend, peer])
+
+    for axes in figure.axes:
+        named = {line.get_label(): list(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "-"}
+        assert named == {
+            "shortlist, squared": [8, 16],
+            "shortlist, softmax": [8],
+            "shortlist, softmax + squared": [24],
+            "implicit": [8],
+        }

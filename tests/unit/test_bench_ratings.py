@@ -146,6 +146,32 @@ def test_rating_goes_from_file_to_json_with_users_and_items_unknown_to_train(sho
     assert {"machine", "versions", "commit"} <= report.keys()
 
 
+@pytest.mark.parametrize(
+    ("form", "between", "bench"), [("movielens-tab", "\t", rating), ("movielens-dat", "::", classify)]
+)
+def test_other_formats_go_from_a_split_with_items_and_users_to_json(form, between, bench, tmp_path):
+    # GIVEN ratings that follow from the item's genre and the user's gender, one of each a file of its own
+    flags = {"movielens-tab": ("0|1", "1|0"), "movielens-dat": ("Comedy", "Action")}[form]
+    rows = [between.join((str(u), str(i), "5" if u % 2 == i % 2 else "1", "9")) for u in range(40) for i in range(30)]
+    np.random.default_rng(0).shuffle(rows)
+    (tmp_path / "train").write_text("\n".join(rows[300:]) + "\n")
+    (tmp_path / "test").write_text("\n".join(rows[:300]) + "\n")
+    bar = "|" if form == "movielens-tab" else "::"
+    middle = ["1995", "", "http"] if form == "movielens-tab" else []
+    (tmp_path / "items").write_text("\n".join(bar.join([str(i), "t", *middle, flags[i % 2]]) for i in range(30)) + "\n")
+    person = ("{}|30|{}|nurse|1" if form == "movielens-tab" else "{}::{}::25::7::1").format
+    (tmp_path / "users").write_text("\n".join(person(u, "MF"[u % 2]) for u in range(40)) + "\n")
+
+    # WHEN the bench is run on them
+    given = ["--format", form, "--split", f"{tmp_path / 'train'}:{tmp_path / 'test'}", "--n-factors", "2"]
+    files = ["--items", str(tmp_path / "items"), "--users", str(tmp_path / "users"), "--json", str(tmp_path / "out")]
+    bench.main([*given, *files, "--epochs", "30", "--warm-up", "10", "--contenders", "shortlist"])
+
+    # THEN what was learned is far better than the mean (2) and than a coin
+    (row,) = json.loads((tmp_path / "out").read_text())["results"]
+    assert row["rmse"] < 1 if bench is rating else row["auc"] > 0.9
+
+
 def test_classify_goes_from_file_to_json_and_plot(shop, tmp_path):
     classify.main([*shop, "--plot", str(tmp_path / "reliability.png")])
 

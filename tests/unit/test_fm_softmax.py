@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from shortlist.errors import DatasetError
+from shortlist.fm.fold_in import RowSolver
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.progress import EpochReport
-from shortlist.fm.softmax import batch_gradient
+from shortlist.fm.softmax import Drawn, batch_gradient, chances_to_be_drawn
 from shortlist.fm.threads import threads
 from shortlist.latent import item_latent, user_latent
 
@@ -31,28 +32,33 @@ def vectors(n_users: int, n_items: int, k: int = 3) -> tuple[np.ndarray, np.ndar
     return rng.standard_normal((n_users, k)), rng.standard_normal((n_items, k))
 
 
-def loss(bought: csr_array, users: np.ndarray, items: np.ndarray) -> float:
+def everybody(offset: np.ndarray) -> Drawn:
+    return Drawn(np.arange(len(offset)), offset)
+
+
+def loss(bought: csr_array, users: np.ndarray, items: np.ndarray, offset: np.ndarray) -> float:
     """The formula at the top of shortlist/fm/softmax.py."""
     cosines = (users @ items.T) / np.outer(np.linalg.norm(users, axis=1), np.linalg.norm(items, axis=1))
-    chances = np.exp(cosines / T)
+    chances = np.exp(cosines / T + offset)
     return -(bought.toarray() * np.log(chances / chances.sum(1, keepdims=True))).sum(1).mean()
 
 
 def test_the_loss_is_its_formula_and_the_gradient_its_slope():
     bought, (users, items) = shares(260, 7), vectors(260, 7)  # more users than one block
+    offset = np.linspace(0, 2, 7)
 
     with threads(2) as crew:
-        gradient = batch_gradient(bought, users, items, np.arange(7), T, crew)
+        gradient = batch_gradient(bought, users, items, offset, everybody(offset), T, crew)
 
-    assert gradient.loss == pytest.approx(loss(bought, users, items), rel=1e-6)
+    assert gradient.loss == pytest.approx(loss(bought, users, items, offset), rel=1e-6)
     for array, slope in ((users, gradient.users), (items, gradient.items)):
         expected = np.zeros_like(array)
         for place in np.ndindex(array.shape):
             before = array[place]
             array[place] = before + 1e-5
-            up = loss(bought, users, items)
+            up = loss(bought, users, items, offset)
             array[place] = before - 1e-5
-            expected[place] = (up - loss(bought, users, items)) / 2e-5
+            expected[place] = (up - loss(bought, users, items, offset)) / 2e-5
             array[place] = before
         np.testing.assert_allclose(slope, expected, atol=1e-8)
 
@@ -64,7 +70,10 @@ def test_a_vector_s_length_changes_neither_loss_nor_direction_of_its_gradient(se
     longer = items * np.random.default_rng(seed).uniform(0.1, 10, (6, 1))
 
     with threads(1) as crew:
-        one, other = (batch_gradient(bought, users, rows, np.arange(6), temperature, crew) for rows in (items, longer))
+        one, other = (
+            batch_gradient(bought, users, rows, np.zeros(6), everybody(np.zeros(6)), temperature, crew)
+            for rows in (items, longer)
+        )
 
     assert other.loss == pytest.approx(one.loss, rel=1e-9)
     ratio = np.linalg.norm(longer, axis=1) / np.linalg.norm(items, axis=1)
@@ -74,18 +83,37 @@ def test_a_vector_s_length_changes_neither_loss_nor_direction_of_its_gradient(se
 
 def test_drawn_negatives_estimate_the_sum_over_all_items():
     bought, (users, items) = shares(20, 40), vectors(20, 40)
+    offset = np.linspace(0, 2, 40)
+    chances = chances_to_be_drawn(np.exp(offset), 20)
     rng = np.random.default_rng(3)
 
     with threads(1) as crew:
-        exact = batch_gradient(bought, users, items, np.arange(40), T, crew)
-        drawn = [
-            batch_gradient(bought, users, items, np.sort(rng.choice(40, 20, replace=False)), T, crew)
-            for _ in range(400)
-        ]
+        exact = batch_gradient(bought, users, items, offset, everybody(offset), T, crew)
+        drawn = []
+        for _ in range(400):
+            rows = np.flatnonzero(rng.random(40) < chances)
+            sample = Drawn(rows, offset[rows] - np.log(chances[rows]))
+            drawn.append(batch_gradient(bought, users, items, offset, sample, T, crew))
 
     assert np.mean([one.loss for one in drawn]) == pytest.approx(exact.loss, rel=0.01)
     mean = np.mean([one.items for one in drawn], axis=0)
     assert np.linalg.norm(mean - exact.items) < 0.1 * np.linalg.norm(exact.items)
+
+
+@given(st.lists(st.floats(1e-3, 1e6), min_size=1, max_size=30), st.integers(1, 40))
+def test_chances_to_be_drawn_are_proportional_below_one_and_sum_to_the_number_wanted(weights, wanted):
+    weights = np.array(weights)
+
+    chances = chances_to_be_drawn(weights, wanted)
+
+    assert chances.sum() == pytest.approx(min(wanted, len(weights)))
+    below = chances < 1 - 1e-9
+    np.testing.assert_allclose(chances[below] / weights[below], (chances / weights)[below][:1].repeat(below.sum()))
+    assert weights[~below].min(initial=np.inf) >= weights[below].max(initial=0) * (1 - 1e-9)
+
+
+def test_without_a_number_of_negatives_all_items_are_drawn():
+    assert chances_to_be_drawn(np.array([1.0, 100.0]), None).tolist() == [1.0, 1.0]
 
 
 def planted(n_users: int = 300, n_items: int = 60, groups: int = 6) -> tuple[csr_array, csr_array]:
@@ -185,14 +213,12 @@ def test_a_checkpoint_of_another_number_of_epochs_is_not_taken_up(tmp_path):
     assert [report.epoch for report in reports] == [1, 2, 3]
 
 
-def test_what_is_served_is_the_softmax_with_popularity():
+def test_the_bias_of_an_item_is_the_popularity_it_was_trained_with():
     train, _ = planted()
 
-    with_it, without = (softmax(epochs=1, popularity=weight).fit(train).model for weight in (0.5, 0.0))
+    model = softmax(epochs=1, popularity=0.5).fit(train).model
 
-    difference = item_latent(with_it) - item_latent(without)
-    assert not difference[:, :-1].any()
-    np.testing.assert_allclose(difference[:, -1], 0.5 * np.log1p(train.sum(0)), rtol=1e-6)
+    np.testing.assert_allclose(item_latent(model)[:, -1], 0.5 * np.log1p(train.sum(0)), rtol=1e-6)
 
 
 def test_a_fit_that_goes_on_from_a_model_starts_where_it_was():
@@ -205,6 +231,13 @@ def test_a_fit_that_goes_on_from_a_model_starts_where_it_was():
 
     assert second[0].loss == pytest.approx(first[-1].loss, rel=0.02)
     assert second[0].loss < first[0].loss
+
+
+def test_nobody_is_folded_in_to_it():
+    model = softmax(epochs=1).fit(planted()[0]).model
+
+    with pytest.raises(DatasetError, match="folds nobody in"):
+        RowSolver.for_users(item_latent(model), model.settings)
 
 
 def test_an_unknown_loss_is_refused():
