@@ -10,8 +10,8 @@ class Client:
     """Reads what was published.
 
     A user's lists are one item of one run, and the pointer moves once all of a run's items stand, so that every answer
-    is whole. A new run is seen after `pointer_s` seconds at the latest. An answer takes a GetItem and 0.04 ms of its own
-    (`python -m bench client`).
+    is whole. A new run is seen after `pointer_s` seconds at the latest. An answer takes a GetItem and 0.04 ms of its
+    own (`python -m bench client`).
 
     Args:
         lists: for example shortlist.aws.lists.DynamoListsTable.
