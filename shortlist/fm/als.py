@@ -12,10 +12,11 @@ The two halves of an epoch may weigh the same purchases differently: what a user
 is like (and how many want it) in its last weeks. Each half is then least squares in its own weights.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
@@ -71,6 +72,10 @@ class State:
     def __post_init__(self) -> None:
         self.users, self.items = aligned(self.users), aligned(self.items)
         self.biases, self.item_weights = self.biases.copy(), self.item_weights.copy()
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By name, not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "epoch"}
 
     def rotate(self, basis: Float64Array, threads: Threads) -> None:
         """Everything into `basis`, float64 (k, k), orthonormal columns; products stay what they are."""

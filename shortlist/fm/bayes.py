@@ -17,8 +17,9 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array, Int64Array
-from shortlist.fm.bayes_state import BayesSettings, Features, Rows, State, features_of, rows_of
+from shortlist.fm.bayes_state import BayesSettings, Features, Rows, State, features_of, restore, rows_of
 from shortlist.fm.chance import standard_normals
+from shortlist.fm.checkpoint import Saved
 from shortlist.fm.feature_kernels import draw_features
 from shortlist.fm.hyper import Prior
 from shortlist.fm.inputs import CheckedExamples
@@ -62,6 +63,12 @@ class BayesProblem:
             state.bias = float(e.targets.mean(dtype=np.float64))
         state.scores = self._scores(state)
         return state
+
+    def resume(self, state: State, saved: Saved) -> None:
+        """From `start` to where a fit of the same data and settings stood after an epoch."""
+        restore(state, saved.arrays)
+        state.scores = self._scores(state)
+        state.epoch = saved.epoch
 
     def epoch(self, state: State, rng: np.random.Generator) -> None:
         """One draw of everything given the rest, or one step of `als` or `variational`."""

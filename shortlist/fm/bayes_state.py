@@ -1,9 +1,11 @@
 """Examples and features in, the unknowns of a Bayesian machine and their layout out; and unknowns in, a machine out."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.sparse import csc_array, csr_array
 
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
@@ -153,6 +155,36 @@ def rows_of(
         Prior.fixed(size, settings.regularization),
         features,
     )
+
+
+def to_arrays(state: State) -> dict[str, NDArray[Any]]:
+    """What an epoch changes, by name; scores follow from it."""
+    return {**_unknowns(state), "bias_and_noise_level": np.array([state.bias, state.noise_level])}
+
+
+def restore(state: State, arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write `to_arrays` of another state into this one, of the same data and settings."""
+    for name, unknown in _unknowns(state).items():
+        unknown[...] = arrays[name]
+    state.bias, state.noise_level = arrays["bias_and_noise_level"].tolist()
+
+
+def _unknowns(state: State) -> dict[str, NDArray[Any]]:
+    """Not copied."""
+    named: dict[str, NDArray[Any]] = {"noise": state.noise}
+    for name, side in (("users", state.users), ("items", state.items)):
+        named |= {f"{name}_totals": side.totals, f"{name}_variance": side.variance, **_of_prior(name, side.prior)}
+    features = (("user_features", state.users.features), ("item_features", state.items.features))
+    for name, of in (*features, ("context", state.context)):
+        if of is not None:
+            named |= {f"{name}_weights": of.weights, f"{name}_variance": of.variance}
+            for g, prior in enumerate(of.prior.groups):
+                named |= _of_prior(f"{name}_{g}", prior)
+    return named
+
+
+def _of_prior(name: str, prior: Prior) -> dict[str, NDArray[Any]]:
+    return {f"{name}_mean": prior.mean, f"{name}_precision": prior.precision}
 
 
 def to_model(state: State) -> FactorModel:

@@ -1,61 +1,82 @@
 """Training state after every epoch in, the newest complete one out. Two folders in turn: one is always whole."""
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.errors import ContractError
-from shortlist.fm.als import State
-from shortlist.fm.softmax import SoftmaxState
 from shortlist.fm.storage import Settings, load_folder, save_folder
 
 KIND: Final = "training-state"
+DRAW: Final = "draw"
 
-S = TypeVar("S", State, SoftmaxState)
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, slots=True)
-class Checkpoint(Generic[S]):
+class Saved:
+    """A fit as it stood after an epoch.
+
+    Attributes:
+        epoch: 1 is the first.
+        arrays: of the state, by name.
+        metrics: of validation so far, one an epoch.
+        draws: kept up to this epoch, the oldest first.
+    """
+
+    epoch: int
+    arrays: Arrays
+    metrics: list[float]
+    draws: Sequence[Arrays]
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
     """A folder for the training state of one fit. A state of other data or settings is not taken up.
 
     Attributes:
         folder: of this fit alone.
         fingerprint: of data and settings (`fingerprint`).
-        state: class of the state: arrays, and `epoch`.
     """
 
     folder: Path
     fingerprint: str
-    state: type[S]
 
-    def save(self, state: S, metrics: list[float]) -> None:
-        arrays: dict[str, NDArray[Any]] = {name: getattr(state, name) for name in self._arrays()}
-        arrays["metrics"] = np.array(metrics, np.float64)
-        about: Settings = {"epoch": state.epoch, "fingerprint": self.fingerprint}
-        save_folder(self.folder / str(state.epoch % 2), KIND, arrays, about)
+    def save_draw(self, number: int, arrays: Arrays) -> None:
+        """Written once, before the first state that counts it; 0 is the first."""
+        save_folder(self._draw(number), DRAW, arrays, {"fingerprint": self.fingerprint})
 
-    def newest(self) -> tuple[S, list[float]] | None:
-        """The state of the last epoch that was written completely, and the validation metrics so far; None to start."""
-        found = [one for name in ("0", "1") if (one := self._read(self.folder / name))]
-        return max(found, key=lambda one: one[0].epoch, default=None)
+    def save(self, epoch: int, arrays: Arrays, metrics: list[float], n_draws: int = 0) -> None:
+        about: Settings = {"epoch": epoch, "fingerprint": self.fingerprint, "n_draws": n_draws}
+        named = {**arrays, "metrics": np.array(metrics, np.float64)}
+        save_folder(self.folder / str(epoch % 2), KIND, named, about)
 
-    def _arrays(self) -> list[str]:
-        return [field.name for field in fields(self.state) if field.name != "epoch"]
+    def newest(self) -> Saved | None:
+        """The fit after the last epoch that was written completely, its draws included; None to start."""
+        found = [one for name in ("0", "1") if (one := self._saved(self.folder / name))]
+        return max(found, key=lambda one: one.epoch, default=None)
 
-    def _read(self, folder: Path) -> tuple[S, list[float]] | None:
+    def _draw(self, number: int) -> Path:
+        return self.folder / "draws" / str(number)
+
+    def _saved(self, folder: Path) -> Saved | None:
         try:
-            arrays, about = load_folder(folder, KIND)
+            arrays, about = self._own(folder, KIND)
+            draws = [self._own(self._draw(number), DRAW)[0] for number in range(about.get("n_draws", 0))]
         except ContractError:
             return None
+        return Saved(about["epoch"], arrays, arrays.pop("metrics").tolist(), draws)
+
+    def _own(self, folder: Path, kind: str) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+        arrays, about = load_folder(folder, kind)
         if about["fingerprint"] != self.fingerprint:
-            return None
-        state = {name: arrays[name] for name in self._arrays()}
-        return self.state(**state, epoch=about["epoch"]), arrays["metrics"].tolist()
+            raise ContractError(f"{folder} is of other data or settings. Train from the first epoch.")
+        return arrays, about
 
 
 def fingerprint(settings: Settings, arrays: Iterable[NDArray[Any]]) -> str:

@@ -170,13 +170,13 @@ class FactorizationMachine:
             user_features: CSR (n_users, f).
             item_features: CSR (n_items, f).
             feature_groups: which features share a prior (libFM's `-meta`); None: each side is a group. Not for
-                `ranking`, as the following four are for it alone or not at all.
-            item_interactions: as `interactions`, of confidences from which items are learned; None: `interactions`.
+                `ranking`.
+            item_interactions: `ranking`: as `interactions`, confidences items are learned from; None: `interactions`.
             start_from: `ranking`: a model of the same users, items and features (`align`) to go on from.
             validate: metric of the model after an epoch, larger is better.
             on_epoch: hears of every epoch, after its checkpoint is written.
-            checkpoint: `ranking`: folder for the state after each epoch; a fit that finds its own state there goes on
-                from it and ends with the same bytes.
+            checkpoint: folder for the state after each epoch; a fit that finds its own state there goes on from it and
+                ends with the same bytes.
 
         Raises:
             DatasetError: a confidence is negative, a number NaN or infinite, a class not 0 or 1, or shapes differ.
@@ -187,9 +187,9 @@ class FactorizationMachine:
         if isinstance(interactions, Examples):
             if self.objective == "ranking":
                 raise TypeError("ranking learns from a CSR matrix of confidences, not from Examples.")
-            if item_interactions is not None or start_from is not None or checkpoint is not None:
-                raise ValueError("item_interactions, start_from and checkpoint are for the ranking objective.")
-            model = self._fit_examples(interactions, user_features, item_features, feature_groups, course)
+            if item_interactions is not None or start_from is not None:
+                raise ValueError("item_interactions and start_from are for the ranking objective.")
+            model = self._fit_examples(interactions, user_features, item_features, feature_groups, course, checkpoint)
         else:
             if self.objective != "ranking":
                 raise TypeError(f"{self.objective} learns from Examples, not from a matrix. A rating of 0 is a rating.")
@@ -280,6 +280,7 @@ class FactorizationMachine:
         item_features: CsrLike | None,
         groups: FeatureGroups | None,
         course: Course,
+        checkpoint: Path | None,
     ) -> FactorModel:
         examples = checked_examples(given, classes=self.objective == "classification")
         users = checked_features(user_features, examples.n_users, "user", "users are")
@@ -289,7 +290,16 @@ class FactorizationMachine:
         settings = BayesSettings(self.n_factors, self._solver(), classes, self.regularization, self.init_scale)
         warm_up = course.epochs // 3 if self.warm_up is None else self.warm_up
         keeping = Keeping(self.n_samples, warm_up)
-        model, self.n_epochs = fit_bayes(data, settings, course, keeping, seed=self.seed, n_threads=self.n_threads)
+        model, self.n_epochs = fit_bayes(
+            data,
+            settings,
+            course,
+            keeping,
+            about=self._what_matters(),
+            seed=self.seed,
+            n_threads=self.n_threads,
+            checkpoint=checkpoint,
+        )
         return model
 
     def _solver(self) -> Solver:

@@ -3,6 +3,7 @@
 numpy only, so that Lambdas can read a model without the libraries that train it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -84,11 +85,15 @@ class FactorModel:
     @classmethod
     def load(cls, folder: Path) -> "FactorModel":
         """Raises ContractError where the folder is incomplete or altered."""
-        a, settings = load_folder(folder, KIND)
+        return cls.of(*load_folder(folder, KIND))
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, NDArray[Any]], settings: Settings) -> "FactorModel":
+        """The model of `arrays()`. Raises ContractError where a side is missing."""
         users, items, context = (
-            Side(*(a[f"{name}_{field}"] for field in Side.__slots__)) if f"{name}_factors" in a else None
+            Side(*(arrays[f"{name}_{field}"] for field in Side.__slots__)) if f"{name}_factors" in arrays else None
             for name in ("user", "item", "context")
         )
         if users is None or items is None:
-            raise ContractError(f"{folder} holds a {KIND} without users or items. Train again with this version.")
-        return cls(float(a["bias"][0]), users, items, settings, context)
+            raise ContractError(f"This is a {KIND} without users or items. Train again with this version.")
+        return cls(float(arrays["bias"][0]), users, items, settings, context)

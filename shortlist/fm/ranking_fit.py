@@ -51,18 +51,20 @@ def fit_ranking(
         about: what decides the state after an epoch; a checkpoint of other settings is not taken up.
     """
     features = (data.user_features, data.item_features)
-    keeper = Checkpoint(checkpoint, data.fingerprint(about, start_from), State) if checkpoint else None
+    keeper = Checkpoint(checkpoint, data.fingerprint(about, start_from)) if checkpoint else None
     with threads(n_threads) as crew:
         problem = RankingProblem(data.for_users, data.for_items, *features, settings, crew)
-        state, course.metrics = (keeper.newest() if keeper else None) or (None, [])
-        state = state or (from_model(start_from, *features) if start_from else problem.start(seed))
+        if keeper and (saved := keeper.newest()):
+            state, course.metrics = State(**saved.arrays, epoch=saved.epoch), saved.metrics
+        else:
+            state = from_model(start_from, *features) if start_from else problem.start(seed)
         while course.goes_on(state.epoch):
             started = time.perf_counter()
             problem.epoch(state)
             seconds = time.perf_counter() - started
             metric = course.ran(seconds, to_model(state, *features, about) if course.validate else None)
             if keeper:
-                keeper.save(state, course.metrics)
+                keeper.save(state.epoch, state.arrays(), course.metrics)
             if course.on_epoch:
                 course.on_epoch(EpochReport(state.epoch, problem.loss(state), seconds, metric))
         problem.finish(state)

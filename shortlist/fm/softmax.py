@@ -12,8 +12,8 @@ The sum over j runs over all items, or over so many of them, drawn anew for ever
 weighted up (Horvitz, Thompson 1952): the bought ones are always in it, so that only the rest is an estimate.
 """
 
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +86,10 @@ class SoftmaxState:
         at_users, at_items = ((unit(rows)[0] * size).astype(np.float32) for rows in (users, items))
         none = np.zeros_like
         return cls(at_users, none(at_users), none(at_users), at_items, none(at_items), none(at_items))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """By name, not copied."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "epoch"}
 
     def rows(self, temperature: float) -> tuple[Float32Array, Float32Array]:
         """Users (n_users, k), of length 1 / T, and items (n_items, k), of length 1: their products are L's scores."""

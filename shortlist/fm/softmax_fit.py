@@ -36,11 +36,12 @@ def fit_softmax(
     `data` has no features and the same confidences for both sides.
     """
     decides: Settings = {**about, "epochs": softmax.epochs}  # the learning rate falls over them
-    keeper = Checkpoint(checkpoint, data.fingerprint(decides, start_from), SoftmaxState) if checkpoint else None
+    keeper = Checkpoint(checkpoint, data.fingerprint(decides, start_from)) if checkpoint else None
     with threads(n_threads) as crew:
         problem = SoftmaxProblem(data.for_users, softmax, seed, crew)
-        state, course.metrics = (keeper.newest() if keeper else None) or (None, [])
-        if state is None:
+        if keeper and (saved := keeper.newest()):
+            state, course.metrics = SoftmaxState(**saved.arrays, epoch=saved.epoch), saved.metrics
+        else:
             vectors = (start_from.users.factors, start_from.items.factors) if start_from else None
             users, items = vectors or _least_squares(data, settings, seed, crew)
             bought = np.diff(data.for_users.indptr)[:, None] > 0
@@ -51,7 +52,7 @@ def fit_softmax(
             seconds = time.perf_counter() - started
             metric = course.ran(seconds, _model(state, problem.offset, softmax, about) if course.validate else None)
             if keeper:
-                keeper.save(state, course.metrics)
+                keeper.save(state.epoch, state.arrays(), course.metrics)
             if course.on_epoch:
                 course.on_epoch(EpochReport(state.epoch, loss, seconds, metric))
     return _model(state, problem.offset, softmax, about), state.epoch
