@@ -12,7 +12,7 @@ from shortlist.fm.explain import Explainer
 from shortlist.fm.fold_in import RowSolver
 
 PURCHASES, FEATURES = 0, 1
-OF_SEGMENT, OF_ANYBODY, BOUGHT = -1, -2, -3
+OF_SEGMENT, OF_ANYBODY, LIKE, BOUGHT = -1, -2, -3, -4
 """What a place is coded with that names no purchase; BOUGHT − n: bought on n days."""
 
 
@@ -21,7 +21,8 @@ class Reasoner:
     """Says of every listed item what put it there.
 
     An item that the user has bought before is there for that. Otherwise the largest of three parts of the score
-    decides: the user's purchases, of which the one that adds most is named; the user's features, which the user shares
+    decides: the user's purchases, of which the one that adds most is named, unless its title is the item's own, which
+    would read like a mistake; the user's features, which the user shares
     with a segment; and what the item scores for anybody. What nobody has bought cannot be popular: where no purchase
     decides, the feature of the item is named without which it would lose most of the user's score.
 
@@ -51,20 +52,21 @@ class Reasoner:
         """
         bought, at = _bought_before(shard, listed)
         part, purchase = self._decided(shard, np.where(bought, -1, listed))
-        everybody = Reason("popular")
+        everybody, like = Reason("popular"), Reason("bought_like")
         of_segment = [*(Reason("popular", name) for name in self.segments.to_list()), everybody]
         titles = {int(row): Reason("bought_with", self.titles[row]) for row in np.unique(purchase[purchase >= 0])}
         days = {int(n): Reason("bought_before", str(n)) for n in np.unique(shard.days)}
         code = np.where(
             (part == PURCHASES) & (purchase >= 0), purchase, np.where(part == FEATURES, OF_SEGMENT, OF_ANYBODY)
         )
+        code = np.where(self._of_one_title(listed, code), LIKE, code)
         code = np.where(bought, BOUGHT - (shard.days[at] if len(shard.days) else 0), code)
         of_feature = self._of_features(shard, listed, (code == OF_SEGMENT) | (code == OF_ANYBODY))
         reasons: list[Mapping[int, Reason]] = []
         for user, (items, codes, segment) in enumerate(
             zip(listed.tolist(), code.tolist(), shard.segment.tolist(), strict=True)
         ):
-            words = {OF_SEGMENT: of_segment[segment], OF_ANYBODY: everybody}
+            words = {OF_SEGMENT: of_segment[segment], OF_ANYBODY: everybody, LIKE: like}
             own = {
                 item: titles[c] if c >= 0 else words[c] if c > BOUGHT else days[BOUGHT - c]
                 for item, c in zip(items, codes, strict=True)
@@ -72,6 +74,16 @@ class Reasoner:
             }
             reasons.append(own | of_feature.get(user, {}))
         return reasons
+
+    def _of_one_title(self, listed: Int32Array, purchase: Int64Array) -> BoolArray:
+        """Of each place whether its item and its purchase are called the same, as sizes and flavours often are."""
+        places = np.nonzero((purchase >= 0) & (listed >= 0))
+        rows, at = np.unique(np.stack([listed[places], purchase[places]]), return_inverse=True)
+        _, title = np.unique([self.titles[row] for row in rows.tolist()], return_inverse=True)
+        item, named = title[at.reshape(2, -1)]
+        same = np.zeros(listed.shape, np.bool_)
+        same[places] = item == named
+        return same
 
     def _of_features(self, shard: UserShard, listed: Int32Array, open_: BoolArray) -> dict[int, dict[int, Reason]]:
         """By user and item: of items that nobody has bought the feature that adds most, where one adds anything.

@@ -8,7 +8,7 @@ ListKind = Literal["everything", "new_for_you", "buy_again"]
 LIST_KINDS: Final[tuple[ListKind, ...]] = ("everything", "new_for_you", "buy_again")
 """everything: all products; new_for_you: never bought by the user; buy_again: bought by the user before."""
 
-ReasonKind = Literal["bought_with", "bought_before", "feature", "popular"]
+ReasonKind = Literal["bought_with", "bought_like", "bought_before", "feature", "popular"]
 
 
 Wording = Literal["purchases", "choices"]
@@ -18,8 +18,9 @@ Wording = Literal["purchases", "choices"]
 class Reason(msgspec.Struct, frozen=True):
     """Why an item is on a list, from the model; the words are chosen by locale (shortlist/mail/locales).
 
-    `subject` by kind: bought_with, the title of the user's own purchase that adds most to the score; bought_before, how
-    many times, as digits; feature, the item's, as `value (field)`; popular, the segment's name or empty for everybody.
+    `subject` by kind: bought_with, the title of the user's own purchase that adds most to the score; bought_like, none,
+    for that purchase has the item's own title; bought_before, how many times, as digits; feature, the item's, as
+    `value (field)`; popular, the segment's name or empty for everybody.
     """
 
     kind: ReasonKind

@@ -17,6 +17,8 @@ def phrase(reason: Reason, locale: str = "en", wording: Wording = "purchases") -
     subject = line(reason.subject, 80)
     if reason.kind == "bought_with" and subject:
         return said.bought_with.format(subject=subject)
+    if reason.kind == "bought_like":
+        return said.bought_like
     if reason.kind == "bought_before":
         count = int(subject) if subject.isascii() and subject.isdigit() else 1
         return said.bought_before.of(count).format(count=count)

@@ -1,9 +1,11 @@
 """Reasons are true: what is named was bought, and without it the item would score less."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from shortlist.contracts.arrays import Catalogue, NewItems, Popular, UserShard, npy_array
+from shortlist.contracts.arrays import Catalogue, NewItems, Popular, StringTable, UserShard, npy_array
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import Reason
 from shortlist.fm.fold_in import RowSolver
@@ -75,6 +77,20 @@ def test_without_the_named_purchase_the_score_is_lower(shop):
 
     assert lower > 300
     assert higher == 0
+
+
+def test_a_purchase_with_the_items_own_title_is_not_named(shop):
+    reasoner, shard = shop
+    evens = [row for row in range(N_ITEMS) if row % 2 == 0]
+    titles = StringTable.of("Milk" if row % 2 == 0 else f"Product {row}" for row in range(N_ITEMS))
+    before = {(user, item): reason for user, item, reason in every_reason(shop)}
+
+    after = {(user, item): reason for user, item, reason in every_reason((replace(reasoner, titles=titles), shard))}
+
+    named = {f"Product {row}" for row in evens}
+    alike = {at for at, reason in before.items() if at[1] in evens and reason.subject in named}
+    assert {at for at, reason in after.items() if reason == Reason("bought_like")} == alike
+    assert len(alike) > 50
 
 
 def test_users_with_features_alone_share_them_with_a_segment(shop):
