@@ -46,10 +46,12 @@ def plot(rows: Sequence[Row]) -> Figure:
         for (name, points), marker in zip(lines.items(), "os^Dv", strict=False):
             by_width = sorted((_width(row), (row["recall_at_20"], row["ndcg_at_20"])[place]) for row in points)
             axes.plot(*zip(*by_width, strict=True), marker=marker, markersize=5, linewidth=1, label=name)
-        for name, figures in PUBLISHED.items():
-            axes.plot(PUBLISHED_FACTORS, figures[place], "x", color="0.4")
-            axes.annotate(name, (PUBLISHED_FACTORS, figures[place]), (5, -3), textcoords="offset points", fontsize=7)
+        for rank, (value, name) in enumerate(sorted((figures[place], name) for name, figures in PUBLISHED.items())):
+            axes.plot(PUBLISHED_FACTORS, value, "x", color="0.4")
+            apart = (5, 5 * rank - 8)  # points: names of figures that nearly coincide
+            axes.annotate(name, (PUBLISHED_FACTORS, value), apart, textcoords="offset points", fontsize=7)
         axes.set_xscale("log", base=2)
+        axes.xaxis.set_major_formatter("{x:g}")
         axes.set_xlabel("factors of the inner product")
         axes.set_ylabel(("Recall@20", "NDCG@20")[place])
         axes.legend(frameon=False, fontsize=8)
