@@ -396,7 +396,7 @@ def test_what_nobody_has_bought_is_there_for_the_feature_without_which_it_scores
                 named += 1
     assert named > 20
     kinds = {place.reason.kind for place in places(lists) if place.item_id == str(NEW_ITEM) and not place.filled}
-    assert kinds <= {"feature", "bought_with"}
+    assert kinds <= {"feature", "bought_with", "bought_like"}
 
 
 def without_each(model: FactorModel, features: FeatureMatrix, row: int) -> list[np.ndarray]:
