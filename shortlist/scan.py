@@ -156,10 +156,10 @@ class ExactSearch:
         bounds = (packed.step, packed.lost, packed.kept, packed.largest)
         items = _Items(
             *(*self.vectors.shape, n_quads, len(packed.step), BLOCK_ITEMS),
-            *(_address(array) for array in (self.vectors, packed.order, packed.codes, *bounds)),
+            *(address(array) for array in (self.vectors, packed.order, packed.codes, *bounds)),
         )
         rows = (queries, codes, coded.step, lost, norm, shift, indptr, places)
-        users = _Users(len(queries), *(_address(array) for array in rows))
+        users = _Users(len(queries), *(address(array) for array in rows))
         scan = _ranker(items, users, packed.tile, ranking)
         with ThreadPoolExecutor(workers) as pool:
             list(pool.map(scan, range(0, len(queries), USERS_PER_CALL)))
@@ -182,7 +182,7 @@ def _ranker(items: _Items, users: _Users, tile: Tile, ranking: Ranking) -> Calla
             ctypes.byref(items),
             ctypes.byref(users),
             *map(ctypes.c_int64, (tile.kind, *part, *sizes)),
-            *(_address(array) for array in (workspace, ranking.items, ranking.scores)),
+            *(address(array) for array in (workspace, ranking.items, ranking.scores)),
         )
 
     return scan
@@ -225,7 +225,8 @@ def _places(seen: Seen, place_of: Int64Array) -> Int32Array:
     return (keys % stride).astype(np.int32)
 
 
-def _address(array: NDArray[np.generic]) -> ctypes.c_void_p:
+def address(array: NDArray[np.generic]) -> ctypes.c_void_p:
+    """Where an array begins, for C; the array has to outlive the call."""
     return ctypes.c_void_p(array.ctypes.data)
 
 

@@ -19,13 +19,12 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from shortlist.compiled_scan import library
 from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
 from shortlist.fm.fold_in import RowSolver
-from shortlist.scan import tiles_here
+from shortlist.scan import address, tiles_here
 from shortlist.topx import available_cores
 
 USERS_PER_CALL: Final = 256
@@ -198,16 +197,16 @@ class Explainer:
     ) -> None:
         n_dims, most_bought = len(self._shared), int(np.diff(rows.indptr).max(initial=0))
         tables = (self._turned, self._spans, self._wanted, self._shared, self._pull)
-        items = _Items(n_dims, *map(_address, tables))
+        items = _Items(n_dims, *map(address, tables))
         length = ROUNDED_UP * np.linalg.norm(rows.own, axis=1).astype(np.float32)
         purchases = (rows.indptr, rows.bought, rows.weight, rows.strength)
-        users = _Users(purchase.shape[1], *map(_address, (*purchases, rows.own, length, rows.prior, rows.listed)))
+        users = _Users(purchase.shape[1], *map(address, (*purchases, rows.own, length, rows.prior, rows.listed)))
         n_bytes = compiled.explain_bytes(ctypes.c_int64(n_dims), ctypes.c_int64(most_bought))
 
         def work(start: int) -> None:
             workspace = np.empty(n_bytes // 4, np.float32)
             part = (start, min(start + USERS_PER_CALL, len(purchase)))
-            outputs = map(_address, (workspace, purchase, parts))
+            outputs = map(address, (workspace, purchase, parts))
             compiled.explain(ctypes.byref(items), ctypes.byref(users), *map(ctypes.c_int64, part), *outputs)
 
         with ThreadPoolExecutor(workers) as pool:
@@ -252,7 +251,3 @@ def _products(rows: Float32Array, columns: Float32Array) -> Float32Array:
     for dim in range(rows.shape[2]):
         sums += rows[:, :, None, dim] * columns[:, None, :, dim]
     return sums
-
-
-def _address(array: NDArray[np.generic]) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.ctypes.data)
