@@ -297,6 +297,8 @@ def test_a_few_bad_rows_are_no_reason_to_refuse():
         pytest.param("user_id,item_id,timestamp\n", "no interaction is left to learn from", id="header alone"),
         pytest.param(b"user_id,item_id,timestamp\n\xff,a,2026\n", "a.csv, line 2: byte 0xFF", id="encoding"),
         pytest.param(b"PK\x03\x04xxxx", "is a ZIP archive or an Excel workbook", id="Excel"),
+        pytest.param(b"\xd0\xcf\x11\xe0xxxx", "is a ZIP archive or an Excel workbook", id="Excel of old"),
+        pytest.param("ada,milk,2026-01-01\n", "put the names of the columns into its first line", id="no header"),
         pytest.param(b"PAR1xxxx", "input/interactions/a.csv cannot be read as Parquet", id="damaged Parquet"),
         pytest.param(
             parquet(user_id=["a"], item_id=["b"], timestamp=[[1]]),
