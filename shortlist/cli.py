@@ -32,7 +32,11 @@ INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
 EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 out_option = click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder for the results."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for the results.",
 )
 no_mail_option = click.option("--no-mail", is_flag=True, help="Publish the lists, but mail nobody.")
 

@@ -130,9 +130,8 @@ def see_through(target: Target, campaign: str, run_id: str, arn: str, out: Path,
     console.print(report_table(report))
     for reason in report.gate.reasons:
         console.print(f"- {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"{folder}/report.html  report.json  topx.csv  rejected/", markup=False, highlight=False, soft_wrap=True
-    )
+    left = "  ".join(sorted(path.name + "/" * path.is_dir() for path in folder.iterdir()))
+    console.print(f"{folder}/: {left}", markup=False, highlight=False, soft_wrap=True)
     if report.status == "held_back":
         console.print("Held back: nothing is published and nobody is mailed (docs/runbook.md).", style="yellow")
         return HELD_BACK

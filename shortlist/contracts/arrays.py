@@ -117,7 +117,7 @@ class StringTable:
 
 
 class Npz:
-    """A dataclass that is kept as one .npz: an array a field, or the two of a StringTable; a number is an array of one."""
+    """A dataclass kept as one .npz: an array a field, or the two of a StringTable; a number is an array of one."""
 
     __slots__ = ()
 
