@@ -107,9 +107,9 @@ def run(
 @out_option
 @target_option
 def rerun(run_id: str, force_from: str | None, no_mail: bool, out: Path, target: TargetName) -> int:
-    """Resume a run: what is complete is not done again, and nobody is mailed twice.
+    """Resume a run; what is complete is not done again.
 
-    A run that was started with --no-mail sends its mails when it is resumed without.
+    Nobody is mailed twice. A run that was started with --no-mail sends its mails when it is resumed without.
     """
     console = Console()
     place = connect(target, console)
@@ -125,7 +125,7 @@ def rerun(run_id: str, force_from: str | None, no_mail: bool, out: Path, target:
 @click.option("--list", "kind", type=click.Choice(get_args(ListKind)), help="The campaign's first list by default.")
 @target_option
 def show(user_id: str, campaign: str, kind: ListKind | None, target: TargetName) -> None:
-    """Print the published list of a customer, with scores and reasons."""
+    """Print a customer's published list, with scores and reasons."""
     console = Console()
     place = connect(target, console)
     names = look.campaigns(store=place.store, shipped=look.SHIPPED_CAMPAIGNS)
@@ -216,9 +216,10 @@ def tune(
     as_of: str,
     out: Path,
 ) -> None:
-    """Find better settings of the model on the newest purchases outside the held-out part.
+    """Find better settings of the model for a shop.
 
-    Cut off, it goes on from the journal in the folder for results.
+    They are chosen on the newest purchases outside the held-out part. Cut off, it goes on from the journal in the
+    folder for results.
     """
     from shortlist.commands.tune import tune_campaign  # what it imports takes seconds, and is not always installed
 

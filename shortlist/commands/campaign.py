@@ -45,7 +45,7 @@ def resume_command(campaign: str, target: TargetName) -> None:
 @click.argument("campaign")
 @target_option
 def stop_command(campaign: str, target: TargetName) -> None:
-    """Mail nobody else, and end the runs that are sending; what was sent stays sent."""
+    """Mail nobody else, and end the runs that are sending."""
     _order("stop", campaign, target)
 
 

@@ -30,7 +30,7 @@ FAILED: Final = 1
 HELD_BACK: Final = 3
 _NAME_LENGTH: Final = 80
 _UNWATCHED: Final = """
-Run {run_id} goes on. How it ended: shortlist runs. What it leaves: s3://{bucket}/runs/{run_id}/
+Run {run_id} goes on. How it ended: shortlist runs. What it leaves: s3://{bucket}/{root}
 To stop it: aws stepfunctions stop-execution --execution-arn {arn}"""
 
 
@@ -126,7 +126,7 @@ def see_through(target: Target, campaign: str, run_id: str, arn: str, out: Path,
     try:
         progress = watch(target.account.client("stepfunctions"), arn, console, every_s=target.poll_s)
     except KeyboardInterrupt:
-        said = _UNWATCHED.format(run_id=run_id, arn=arn, bucket=target.deployment.bucket)
+        said = _UNWATCHED.format(run_id=run_id, arn=arn, bucket=target.deployment.bucket, root=RunKeys(run_id).root)
         console.print(said, markup=False, highlight=False, soft_wrap=True)
         raise
     folder = out / run_id
