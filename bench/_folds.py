@@ -230,7 +230,7 @@ def _shortlist(solver: Solver, problem: Problem, settings: Settings, test: BoolA
         regularization=settings.regularization,
         seed=settings.seed,
     )
-    with threads(None):  # the kernels are loaded before the clock starts
+    with threads(None, "ratings"):  # the kernels are loaded before the clock starts
         clock = _Clock()
 
     def tick(report: EpochReport) -> None:

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from aws_cdk import App
 
 from cdk.bundling import function_code, layer_code
@@ -13,7 +12,8 @@ from cdk.functions import CodeOf
 from cdk.nag import check_with_nag
 from cdk.settings import ROOT, Settings
 from cdk.stack import ShortlistStack
-from shortlist.config import Campaign, campaign_from_mapping
+from shortlist.campaigns import read_campaign_file
+from shortlist.config import Campaign
 from shortlist.contracts.deployment import STACK_NAME
 
 
@@ -59,8 +59,7 @@ def build(
 
 def read_campaigns(folder: Path = ROOT / "campaigns") -> list[Campaign]:
     """Every campaign file, in the order of their names."""
-    files = sorted(folder.glob("*.yaml"))
-    return [campaign_from_mapping(yaml.safe_load(f.read_text(encoding="utf-8")), f.name) for f in files]
+    return [read_campaign_file(path) for path in sorted(folder.glob("*.yaml"))]
 
 
 def _flags() -> dict[str, Any]:

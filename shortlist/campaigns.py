@@ -1,8 +1,9 @@
 """A campaign's name in; its file, from the bucket or from the deployment, checked, out."""
 
 import re
+from collections.abc import Hashable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -59,14 +60,22 @@ def campaign_from_yaml(raw: bytes, source: str, name: str) -> Campaign:
     Raises:
         ContractError: it is not YAML, not a campaign, or another campaign.
     """
-    try:
-        value = yaml.safe_load(raw)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ContractError(f"{source} is not YAML: {error}. Cure: correct it there.") from error
-    campaign = campaign_from_mapping(value, source, lambda path: line_of(raw, path))
+    campaign = campaign_from_mapping(parsed(raw, source), source, lambda path: line_of(raw, path))
     if campaign.name != name:
         raise ContractError(f"{source} says `name: {campaign.name}`. Cure: a campaign is called as its file, {name}.")
     return campaign
+
+
+def parsed(raw: bytes, source: str) -> Any:
+    """What a campaign file says, before anybody asks whether it makes sense.
+
+    Raises:
+        ContractError: it is not YAML, or names a setting twice.
+    """
+    try:
+        return yaml.load(raw, Loader=_Loader)  # noqa: S506 - a SafeLoader
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ContractError(f"{source} is not YAML: {error}. Cure: correct it there.") from error
 
 
 def line_of(raw: bytes, path: str) -> int:
@@ -94,3 +103,20 @@ def _entry(node: yaml.Node | None, part: str) -> tuple[int, yaml.Node] | None:
             if key.value == part:
                 return key.start_mark.line + 1, value
     return None
+
+
+class _Loader(yaml.SafeLoader):
+    """Refuses a key that comes twice, of which YAML takes the last without a word; 1e-3 is a number, as in YAML 1.2."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[str] = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"`{key.value}` stands there twice", key.start_mark)
+            seen.add(str(key.value))
+        return super().construct_mapping(node, deep)
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+$"), list("-+0123456789")
+)

@@ -30,9 +30,13 @@ from shortlist.stages.resume import read_campaign as read_run_campaign
 
 INTERRUPTED = 130
 EXISTING = click.Path(exists=True, path_type=Path)
-SHIPPED_CAMPAIGNS = Path(shortlist.__file__).resolve().parent.parent / "campaigns"
+EXISTING_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 out_option = click.option(
-    "--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True, help="Folder for the results."
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Folder for the results.",
 )
 no_mail_option = click.option("--no-mail", is_flag=True, help="Publish the lists, but mail nobody.")
 
@@ -50,7 +54,7 @@ def cli() -> None:
 @click.option("--users", type=EXISTING, help="The customers. Without it nobody has an address.")
 @click.option("--offers", type=EXISTING, help="When which item is on offer, for campaigns of deals.")
 @click.option("--blocks", type=EXISTING, help="What a customer is never to be shown.")
-@click.option("--campaign", type=EXISTING, help="A campaign file, as in campaigns/.")
+@click.option("--campaign", type=EXISTING_FILE, help="A campaign file, as in campaigns/.")
 @click.option("--run-id", default="", help="Name of the run; of one that failed: resume it with these tables.")
 @click.option("--as-of", default="", help="The moment that the run takes as now, ISO 8601. For purchases of long ago.")
 @no_mail_option
@@ -103,9 +107,9 @@ def run(
 @out_option
 @target_option
 def rerun(run_id: str, force_from: str | None, no_mail: bool, out: Path, target: TargetName) -> int:
-    """Resume a run: what is complete is not done again, and nobody is mailed twice.
+    """Resume a run; what is complete is not done again.
 
-    A run that was started with --no-mail sends its mails when it is resumed without.
+    Nobody is mailed twice. A run that was started with --no-mail sends its mails when it is resumed without.
     """
     console = Console()
     place = connect(target, console)
@@ -121,11 +125,12 @@ def rerun(run_id: str, force_from: str | None, no_mail: bool, out: Path, target:
 @click.option("--list", "kind", type=click.Choice(get_args(ListKind)), help="The campaign's first list by default.")
 @target_option
 def show(user_id: str, campaign: str, kind: ListKind | None, target: TargetName) -> None:
-    """Print the published list of a customer, with scores and reasons."""
+    """Print a customer's published list, with scores and reasons."""
     console = Console()
     place = connect(target, console)
-    names = look.campaigns(store=place.store, shipped=SHIPPED_CAMPAIGNS)
-    pointer = look.published_campaign(campaign, names, runs=_runs(place))
+    names = look.campaigns(store=place.store, shipped=look.SHIPPED_CAMPAIGNS)
+    wanted = look.check_campaign(campaign, names, runs=_runs(place)) if campaign else ""
+    pointer = look.published_campaign(wanted, names, runs=_runs(place))
     found = look.find_lists(user_id, pointer, lists=_lists(place))
     kind, stored = look.choose_list(found, kind, store=place.store)
     items = look.with_titles(found.run_id, stored, store=place.store)
@@ -142,7 +147,8 @@ def runs(campaign: str, target: TargetName) -> None:
     console = Console()
     place = connect(target, console)
     table = _runs(place)
-    names = [campaign] if campaign else look.campaigns(store=place.store, shipped=SHIPPED_CAMPAIGNS)
+    known = look.campaigns(store=place.store, shipped=look.SHIPPED_CAMPAIGNS)
+    names = [look.check_campaign(campaign, known, runs=table)] if campaign else known
     records = [execute.as_it_stands(record, place) for name in names for record in table.list(name)]
     current = {pointer.run_id for name in names if (pointer := table.current(name)) is not None}
     records.sort(key=lambda record: record.started_at, reverse=True)
@@ -195,7 +201,7 @@ def local(port: int, stop: bool, status: bool) -> int:
 @click.option("--interactions", type=EXISTING, required=True, help="Purchases, as for `run`.")
 @click.option("--items", type=EXISTING, help="The catalogue.")
 @click.option("--users", type=EXISTING, help="The customers.")
-@click.option("--campaign", type=EXISTING, required=True, help="The campaign file; its `model` is rewritten.")
+@click.option("--campaign", type=EXISTING_FILE, required=True, help="The campaign file; its `model` is rewritten.")
 @click.option("--minutes", type=click.FloatRange(min=0, min_open=True), default=10, show_default=True)
 @click.option("--trials", type=click.IntRange(min=1), help="At most so many; with minutes enough, the result repeats.")
 @click.option("--as-of", default="", help="The moment taken as now, ISO 8601. For purchases of long ago.")
@@ -210,9 +216,10 @@ def tune(
     as_of: str,
     out: Path,
 ) -> None:
-    """Find better settings of the model on the newest purchases outside the held-out part.
+    """Find better settings of the model for a shop.
 
-    Cut off, it goes on from the journal in the folder for results.
+    They are chosen on the newest purchases outside the held-out part. Cut off, it goes on from the journal in the
+    folder for results.
     """
     from shortlist.commands.tune import tune_campaign  # what it imports takes seconds, and is not always installed
 

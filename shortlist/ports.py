@@ -103,7 +103,8 @@ class Ledger(Protocol):
         """Take the right to mail a user in a run, and with it the address.
 
         Granted where the user has no entry, a released one, or one by the same `claimed_by`; and where nobody else was
-        mailed at this address by the same run, nor anybody by another run at or after `since` (ISO 8601 UTC).
+        mailed at this address by the same run, nor anybody by another run at or after `since` (ISO 8601 UTC). A
+        message that was certainly not taken (`NOT_TAKEN`) mailed nobody: other runs find its address free.
 
         Returns:
             None where this call made the claim; otherwise what stands in its way: the user's own entry, or the claim

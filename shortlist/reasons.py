@@ -21,15 +21,15 @@ class Reasoner:
     """Says of every listed item what put it there.
 
     An item that the user has bought before is there for that. Otherwise the largest of three parts of the score
-    decides: the user's purchases, of which the one that adds most is named, unless its title is the item's own, which
-    would read like a mistake; the user's features, which the user shares
-    with a segment; and what the item scores for anybody. What nobody has bought cannot be popular: where no purchase
-    decides, the feature of the item is named without which it would lose most of the user's score.
+    decides: the user's purchases, of which the one that adds most is named, unless it has no title, or the item's own,
+    which would read like a mistake; the user's features, which the user shares with a segment; and what the item
+    scores for anybody. What nobody has bought cannot be popular: where no purchase decides, the feature of the item is
+    named without which it would lose most of the user's score.
 
     Attributes:
         items: float32 (n_items, d), the item latent matrix.
         solver: of the users.
-        titles: of all items.
+        titles: of all items; empty where an item has none.
         segments: names of the segments.
         new_items: what is known of the items that nobody has bought.
     """
@@ -79,10 +79,10 @@ class Reasoner:
         """Of each place whether its item and its purchase are called the same, as sizes and flavours often are."""
         places = np.nonzero((purchase >= 0) & (listed >= 0))
         rows, at = np.unique(np.stack([listed[places], purchase[places]]), return_inverse=True)
-        _, title = np.unique([self.titles[row] for row in rows.tolist()], return_inverse=True)
+        titles, title = np.unique([self.titles[row] for row in rows.tolist()], return_inverse=True)
         item, named = title[at.reshape(2, -1)]
         same = np.zeros(listed.shape, np.bool_)
-        same[places] = item == named
+        same[places] = (item == named) & (titles[item] != "")
         return same
 
     def _of_features(self, shard: UserShard, listed: Int32Array, open_: BoolArray) -> dict[int, dict[int, Reason]]:

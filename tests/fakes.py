@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from shortlist.contracts.manifests import Output
 from shortlist.contracts.records import (
+    NOT_TAKEN,
     SETTLES,
     CurrentRun,
     Delivery,
@@ -164,12 +165,18 @@ class MemoryLedger:
             return standing
         holder = self.addresses.get(address_hash)
         of_another = holder is not None and (holder.campaign_run, holder.user_id) != key
-        if of_another and (holder.campaign_run == delivery.campaign_run or holder.claimed_at >= since):
+        if of_another and (holder.campaign_run == delivery.campaign_run or self._counts(holder, since)):
             return holder
         if address_hash:
             self.addresses[address_hash] = delivery
         self.deliveries[key] = delivery
         return None
+
+    def _counts(self, holder: Delivery, since: str) -> bool:
+        """Whether this claim on an address is young enough, and its message not certainly untaken."""
+        entry = self.deliveries.get((holder.campaign_run, holder.user_id), holder)
+        nothing = entry.claimed_by == holder.claimed_by and entry.state in NOT_TAKEN
+        return holder.claimed_at >= since and not nothing
 
     def record(self, delivery: Delivery) -> None:
         standing = self.deliveries[delivery.campaign_run, delivery.user_id]

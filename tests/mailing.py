@@ -80,11 +80,12 @@ class Mailing:
     clock: FixedClock = field(default_factory=FixedClock)
     remaining_s: Callable[[], float] = lambda: 900.0
     attempts: int = 0
+    untitled: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         keys = RunKeys(self.run.run_id)
         self.store.write(keys.campaign, msgspec.json.encode(self.campaign))
-        lists = {"new_for_you": tuple(item(number) for number in range(4)), "buy_again": (item(9),)}
+        lists = {"new_for_you": tuple(self._item(number) for number in range(4)), "buy_again": (item(9),)}
         lines = [UserLists(user_id=one.user_id, user_row=one.user_row, lists=lists) for one in self.recipients]
         self.store.write(keys.topx(shard_name(0)), msgspec.json.Encoder().encode_lines(lines))
         self.write_rank_manifest()
@@ -94,6 +95,9 @@ class Mailing:
             shard = self.recipients[start : start + self.per_shard]
             self.store.write(key, msgspec.json.Encoder().encode_lines(shard))
             self.keys.append(key)
+
+    def _item(self, number: int) -> ListedItem:
+        return item(number, title="") if number in self.untitled else item(number)
 
     def write_rank_manifest(self, inputs: str = "") -> None:
         manifest = Manifest(

@@ -1,7 +1,7 @@
 """Ledger over DynamoDB: conditional writes decide who may send. The kinds of items in the table:
 
 campaign_run = "weekly-picks#<run>",         user_id         an entry, see contracts.records.Delivery
-campaign_run = "@<address hash>",            user_id = "@"   who was last mailed at an address, by which run, when
+campaign_run = "@<address hash>",            user_id = "@"   whom an address's last message is for, and of which run
 campaign_run = "@events#weekly-picks#<run>", user_id = "@"   how many messages of the run bounced and so on
 campaign_run = "@order#weekly-picks",        user_id = "@"   the team's order: go, pause, stop
 """
@@ -14,7 +14,15 @@ import msgspec
 from botocore.exceptions import ClientError
 
 from shortlist.aws.dynamodb import code_of, item_of, read_rows, row_of, translated
-from shortlist.contracts.records import DELIVERIES_KEY, SETTLES, Delivery, DeliveryState, MailingOrder, MailingState
+from shortlist.contracts.records import (
+    DELIVERIES_KEY,
+    NOT_TAKEN,
+    SETTLES,
+    Delivery,
+    DeliveryState,
+    MailingOrder,
+    MailingState,
+)
 
 DAY_S: Final = 86_400
 ENTRY_DAYS: Final = 400
@@ -43,8 +51,8 @@ class DynamoLedger:
 
     def claim(self, delivery: Delivery, *, address_hash: str, since: str) -> Delivery | None:
         """The address first: killed after it, the same user's next attempt holds it already and loses nothing."""
-        if address_hash and not self._put_if(self._address_claim(delivery, address_hash, since)):
-            return self._holder(address_hash)
+        if address_hash and (holder := self._claim_address(delivery, address_hash, since)):
+            return holder
         if self._put_if(self._entry_claim(delivery)):
             return None
         return self.find(delivery.campaign_run, [delivery.user_id])[delivery.user_id]
@@ -140,6 +148,24 @@ class DynamoLedger:
         except ClientError as error:
             raise translated(error, self._table) from error
 
+    def _claim_address(self, delivery: Delivery, address_hash: str, since: str) -> Delivery | None:
+        """None where the address is claimed, else whose claim stands in the way."""
+        if self._put_if(self._address_claim(delivery, address_hash, since)):
+            return None
+        holder = self._holder(address_hash)
+        if holder.campaign_run == delivery.campaign_run or not self._came_to_nothing(holder):
+            return holder
+        write = self._address_claim(delivery, address_hash, since) | {
+            "ConditionExpression": "claimed_by = :theirs",
+            "ExpressionAttributeValues": {":theirs": {"S": holder.claimed_by}},
+        }
+        return None if self._put_if(write) else self._holder(address_hash)
+
+    def _came_to_nothing(self, holder: Delivery) -> bool:
+        """Whether the message of this claim was certainly not taken. No entry yet says nothing: it may come."""
+        entry = self.find(holder.campaign_run, [holder.user_id]).get(holder.user_id)
+        return entry is not None and entry.claimed_by == holder.claimed_by and entry.state in NOT_TAKEN
+
     def _put_if(self, write: dict[str, Any]) -> bool:
         """Whether the condition held, so that the item was put."""
         try:
@@ -164,6 +190,7 @@ class DynamoLedger:
             "mailed_run": delivery.campaign_run,
             "mailed_user": delivery.user_id,
             "claimed_at": delivery.claimed_at,
+            "claimed_by": delivery.claimed_by,
         }
         return {
             "Item": item_of(row, _epoch(delivery.claimed_at) + ADDRESS_DAYS * DAY_S),
@@ -183,7 +210,7 @@ class DynamoLedger:
             user_id=row["mailed_user"],
             state="claimed",
             claimed_at=row["claimed_at"],
-            claimed_by="",
+            claimed_by=row.get("claimed_by", ""),
         )
 
 

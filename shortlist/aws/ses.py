@@ -92,9 +92,12 @@ def _translated(error: ClientError, sender: str) -> Exception:
     unverified = "not verified" in said and (own_address in said or f": {own_address.partition('@')[2]}" in said)
     if code in _SET_UP or unverified:
         cause = f"the sender {own_address} is not a verified identity" if unverified else f"it answered {code}"
-        return ContractError(
-            f"SES takes no message of this campaign: {cause}. Put it right (docs/mail.md) and start the run again."
+        cure = (
+            "deploy with the campaign's file in campaigns/, or with its domain as `sender_domain`"
+            if code == "AccessDeniedException"
+            else "put it right (docs/deploy.md)"
         )
+        return ContractError(f"SES takes no message from {own_address}: {cause}. Cure: {cure}, then resume the run.")
     if code in _REFUSED:
         return MessageRejectedError(
             f"SES refused the message: {code}{', address not verified' * ('not verified' in said)}"

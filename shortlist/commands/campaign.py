@@ -7,13 +7,14 @@ import click
 from rich.console import Console
 
 from shortlist.aws.ledger import DynamoLedger
-from shortlist.commands import execute
+from shortlist.aws.runs import DynamoRunsTable
+from shortlist.commands import execute, look
 from shortlist.commands.decide import decide
 from shortlist.commands.target import TargetName, connect, target_option
 from shortlist.contracts.records import MailingOrder
 
 _SAID: Final[dict[MailingOrder, str]] = {
-    "pause": "Nobody else is mailed by {0} until `shortlist campaign resume {0}`. Runs wait for three days.",
+    "pause": "Nobody else is mailed by {0} until `shortlist campaign resume {0}`. Runs ask again every 15 minutes.",
     "stop": "Nobody else is mailed by {0}: its runs end at SendEmails until `shortlist campaign resume {0}`.",
     "go": "{0} mails again. Runs that are waiting go on within 15 minutes; resume those that ended.",
 }
@@ -44,7 +45,7 @@ def resume_command(campaign: str, target: TargetName) -> None:
 @click.argument("campaign")
 @target_option
 def stop_command(campaign: str, target: TargetName) -> None:
-    """Mail nobody else, and end the runs that are sending; what was sent stays sent."""
+    """Mail nobody else, and end the runs that are sending."""
     _order("stop", campaign, target)
 
 
@@ -74,6 +75,9 @@ def _decide(decision: Literal["approved", "rejected"], run_id: str, target: Targ
 
 def _order(order: MailingOrder, campaign: str, target: TargetName) -> None:
     place = connect(target, Console())
-    ledger = DynamoLedger(place.account.client("dynamodb"), place.deployment.deliveries_table)
+    client = place.account.client("dynamodb")
+    known = look.campaigns(store=place.store, shipped=look.SHIPPED_CAMPAIGNS)
+    look.check_campaign(campaign, known, runs=DynamoRunsTable(client, place.deployment.runs_table))
+    ledger = DynamoLedger(client, place.deployment.deliveries_table)
     ledger.give_order(campaign, order, datetime.now(UTC).isoformat(timespec="seconds"))
     click.echo(_SAID[order].format(campaign))

@@ -35,7 +35,10 @@ _SHOWN_ITEMS = 10
 @click.option("--csv", "path", type=click.Path(path_type=Path), help="Write a row for every recipient there.")
 @target_option
 def campaign_report_command(campaign: str, run_id: str, path: Path | None, target: TargetName) -> None:
-    """Say what became of a mailing: sent, suppressed, delivered, clicked, and what it brought."""
+    """Say what became of a mailing, and what it brought.
+
+    Recipients are counted once each: sent, suppressed by cause, held out, rejected, in doubt, waiting.
+    """
     console = Console()
     place = connect(target, console)
     table = DynamoRunsTable(place.account.client("dynamodb"), place.deployment.runs_table)

@@ -29,6 +29,9 @@ DONE: Final = 0
 FAILED: Final = 1
 HELD_BACK: Final = 3
 _NAME_LENGTH: Final = 80
+_UNWATCHED: Final = """
+Run {run_id} goes on. How it ended: shortlist runs. What it leaves: s3://{bucket}/{root}
+To stop it: aws stepfunctions stop-execution --execution-arn {arn}"""
 
 
 def new_run_id(campaign: str, now: datetime) -> str:
@@ -120,7 +123,12 @@ def as_it_stands(record: RunRecord, target: Target) -> RunRecord:
 
 def see_through(target: Target, campaign: str, run_id: str, arn: str, out: Path, console: Console) -> int:
     """Watch an execution to its end and fetch what it left; the exit code."""
-    progress = watch(target.account.client("stepfunctions"), arn, console, every_s=target.poll_s)
+    try:
+        progress = watch(target.account.client("stepfunctions"), arn, console, every_s=target.poll_s)
+    except KeyboardInterrupt:
+        said = _UNWATCHED.format(run_id=run_id, arn=arn, bucket=target.deployment.bucket, root=RunKeys(run_id).root)
+        console.print(said, markup=False, highlight=False, soft_wrap=True)
+        raise
     folder = out / run_id
     if progress.status != "SUCCEEDED":
         fetch_rejected(RunKeys(run_id), folder, store=target.store)
@@ -130,9 +138,8 @@ def see_through(target: Target, campaign: str, run_id: str, arn: str, out: Path,
     console.print(report_table(report))
     for reason in report.gate.reasons:
         console.print(f"- {reason}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    console.print(
-        f"{folder}/report.html  report.json  topx.csv  rejected/", markup=False, highlight=False, soft_wrap=True
-    )
+    left = "  ".join(sorted(path.name + "/" * path.is_dir() for path in folder.iterdir()))
+    console.print(f"{folder}/: {left}", markup=False, highlight=False, soft_wrap=True)
     if report.status == "held_back":
         console.print("Held back: nothing is published and nobody is mailed (docs/runbook.md).", style="yellow")
         return HELD_BACK

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
+import shortlist
 from shortlist.config import Campaign
 from shortlist.contracts.arrays import Catalogue, StringTable
 from shortlist.contracts.keys import CAMPAIGNS_PREFIX, RunKeys
@@ -15,12 +17,26 @@ from shortlist.contracts.report import Report
 from shortlist.errors import ContractError, MissingObjectError
 from shortlist.ports import ListsTable, ObjectStore, RunsTable
 
+SHIPPED_CAMPAIGNS: Final = Path(shortlist.__file__).resolve().parent.parent / "campaigns"
+"""The campaign files that are deployed."""
+
 
 def campaigns(*, store: ObjectStore, shipped: Path) -> list[str]:
     """Names of the campaigns: those in the bucket and those in the folder of campaign files that are deployed."""
     in_bucket = (entry.key.removeprefix(CAMPAIGNS_PREFIX) for entry in store.list(CAMPAIGNS_PREFIX))
     names = {name.removesuffix(".yaml") for name in in_bucket if name.endswith(".yaml")}
     return sorted(names | {path.stem for path in shipped.glob("*.yaml")})
+
+
+def check_campaign(name: str, known: Sequence[str], *, runs: RunsTable) -> str:
+    """The name, where there is such a campaign, with a file or with runs: an order to another one would stop nobody.
+
+    Raises:
+        ContractError: there is none; names those there are.
+    """
+    if name not in known and next(iter(runs.list(name)), None) is None:
+        raise ContractError(f"there is no campaign {name!r}. Cure: one of {', '.join(known)}.")
+    return name
 
 
 def published_campaign(wanted: str, names: Sequence[str], *, runs: RunsTable) -> CurrentRun:

@@ -29,10 +29,10 @@ from shortlist.stages.resume import read_campaign
 @click.option("--user", "user_id", default="", help="Whose message; the first recipient's by default.")
 @click.option("--run", "run_id", default="", help="Of which run; the published one by default.")
 @click.option("--open", "show", is_flag=True, help="Show the message in the web browser.")
-@click.option("--out", type=click.Path(path_type=Path), default=Path("out"), show_default=True)
+@click.option("--out", type=click.Path(file_okay=False, path_type=Path), default=Path("out"), show_default=True)
 @target_option
 def preview_command(campaign: str, user_id: str, run_id: str, show: bool, out: Path, target: TargetName) -> None:
-    """Write the message that a customer gets, as .eml and .html, and print its text."""
+    """Write a customer's message as .eml and .html, and print it."""
     place = connect(target, Console())
     record = _record(place, campaign, run_id)
     message = preview(record.run_id, datetime.fromisoformat(record.as_of), user_id, store=place.store)

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from shortlist.contracts.records import RunRecord
-from shortlist.errors import ContractError
+from shortlist.errors import ContractError, MessageRejectedError
 from shortlist.mail.address import address_hash
 from shortlist.ports import MailTransport, ObjectStore, Suppressions
 from shortlist.stages.preview import preview
@@ -29,11 +29,12 @@ def send_test(
     unsubscribe link leads nowhere, as a preview's.
 
     Raises:
-        ContractError: too many addresses, one that must not be mailed, or nobody has a message in this run.
-        MessageRejectedError: an address cannot be mailed.
+        ContractError: too many addresses, one that is none or must not be mailed, or nobody has a message in this run.
     """
     if len(addresses) > MOST:
         raise ContractError(f"{len(addresses)} addresses are no seed list: {MOST} at most.")
+    for address in addresses:
+        _check(address)
     as_of = datetime.fromisoformat(record.as_of)
     messages = [preview(record.run_id, as_of, user_id, store=store, to=address, test=True) for address in addresses]
     standings = suppressions.standing([address_hash(message.recipient) for message in messages])
@@ -44,3 +45,12 @@ def send_test(
     for message in messages:
         transport.send(message)
         yield message.recipient
+
+
+def _check(address: str) -> None:
+    try:
+        address_hash(address)
+    except MessageRejectedError as error:
+        raise ContractError(
+            f"{address!r} is no e-mail address. Give the addresses after the campaign's name."
+        ) from error

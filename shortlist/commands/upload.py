@@ -6,10 +6,12 @@ from typing import Any
 
 import yaml
 
-from shortlist.campaigns import campaign_from_yaml
+from shortlist.campaigns import campaign_from_yaml, parsed
 from shortlist.config import Campaign, campaign_from_mapping
 from shortlist.contracts.keys import INPUT_PREFIX, INPUT_TABLES, campaign_key, input_prefix
 from shortlist.errors import ContractError
+from shortlist.mail.experiment import VARIANTS, mail_of
+from shortlist.mail.render import render_subject
 from shortlist.ports import ObjectStore
 
 OWN: str = "own"
@@ -36,10 +38,11 @@ def read_campaign(path: Path | None, tables: Mapping[str, Path | None]) -> tuple
     else:
         raw = path.read_bytes()
         campaign_from_yaml(raw, path.name, path.stem)
-        mapping = yaml.safe_load(raw)
+        mapping = parsed(raw, path.name)
     prefix = {"prefix": f"{INPUT_PREFIX}{mapping['name']}/"}
     mapping["input"] = prefix | (mapping.get("input") or {})
     campaign = campaign_from_mapping(mapping, str(path or "the built-in campaign"))
+    _check_subjects(campaign)
     if tables["items"] is None and campaign.input.items_from == "files":
         raise ContractError(
             "no items table is given. Add `--items PATH`, or set `input.items_from: interactions` in the campaign file."
@@ -51,6 +54,16 @@ def read_campaign(path: Path | None, tables: Mapping[str, Path | None]) -> tuple
                 f"Leave it out, or remove `input.{table}_from` from the campaign file."
             )
     return campaign, yaml.safe_dump(mapping, sort_keys=False, allow_unicode=True).encode()
+
+
+def _check_subjects(campaign: Campaign) -> None:
+    """Render the subjects of the campaign file: that of a mailing comes last, hours after the start of a large run."""
+    if campaign.mail is None:
+        return
+    for variant in VARIANTS:
+        mail = mail_of(campaign.mail, variant)
+        if mail.subject:
+            render_subject(mail.subject, first_name="Ada", items=("a product",) * mail.items, locale="en")
 
 
 def upload(campaign: Campaign, campaign_file: bytes, tables: Mapping[str, Path | None], *, store: ObjectStore) -> int:

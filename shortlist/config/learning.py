@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from shortlist.config.values import Config, NonNegative, Positive, Share
+from shortlist.config.values import Config, Days, NonNegative, Positive, Share
 
 
 class Model(Config, frozen=True, kw_only=True):
@@ -31,23 +31,23 @@ class Model(Config, frozen=True, kw_only=True):
             published run's models in a tenth of the time.
     """
 
-    n_factors: Positive = 64
+    n_factors: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 64
     epochs: Positive = 5
     unobserved_weight: NonNegative = 1.0
     regularization: NonNegative = 0.7
     regularization_exponent: NonNegative = 0.3
-    half_life_days: float | None = 120.0
-    item_half_life_days: float | None = 15.0
-    saturation: float | None = 1.0
+    half_life_days: Days | None = 120.0
+    item_half_life_days: Days | None = 15.0
+    saturation: NonNegative | None = 1.0
     feature_regularization: NonNegative = 3.0
     new_item_regularization: NonNegative | None = None
     patience: Positive | None = None
-    repeat_horizon_days: Annotated[float, msgspec.Meta(gt=0.0)] = 28.0
-    repeat_weight: float | None = None
+    repeat_horizon_days: Days = 28.0
+    repeat_weight: NonNegative | None = None
     use_features: bool = True
-    max_train_seconds: float | None = None
+    max_train_seconds: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
     from_scratch_every: Positive = 1
-    seed: int = 42
+    seed: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)] = 42
 
 
 class Evaluation(Config, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ class Smtp(Config, frozen=True, kw_only=True):
         max_per_second: messages that the server may be given, by all shards together.
     """
 
-    host: str
+    host: Annotated[str, msgspec.Meta(min_length=1)]
     port: Annotated[int, msgspec.Meta(ge=1, le=65_535)] = 587
     security: Literal["starttls", "tls", "none"] = "starttls"
     max_per_second: Annotated[float, msgspec.Meta(gt=0.0)] = 5.0
@@ -45,7 +45,7 @@ class Experiment(Config, frozen=True, kw_only=True):
         list: the kind of list that is mailed, one of the campaign's `lists`.
     """
 
-    name: str
+    name: Annotated[str, msgspec.Meta(min_length=1)]
     share: Share = 0.5
     template: str = ""
     subject: str = ""

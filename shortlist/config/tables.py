@@ -1,6 +1,6 @@
 """`input`: which columns and features the shop's tables have, and what counts as a signal."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -22,7 +22,7 @@ class Table(Config, frozen=True, kw_only=True):
 
     columns: dict[str, str] = msgspec.field(default_factory=dict)
     features: dict[str, FeatureKind] = msgspec.field(default_factory=dict)
-    separator: str = "|"
+    separator: Annotated[str, msgspec.Meta(min_length=1)] = "|"
     encoding: str = "utf-8"
 
 
@@ -42,7 +42,7 @@ class Input(Config, frozen=True, kw_only=True):
         max_rejected_share: a run with more bad rows than this in any table fails.
     """
 
-    prefix: str = "input/"
+    prefix: Annotated[str, msgspec.Meta(pattern=r"^([^/]+/)+$")] = "input/"
     interactions: Table = Table()
     items: Table = Table()
     users: Table = Table()

@@ -33,8 +33,8 @@ Layout of `index/` (written by BuildIndex):
 import io
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, fields
+from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -116,8 +116,32 @@ class StringTable:
         return cls(arrays["offsets"], arrays["utf8"])
 
 
+class Npz:
+    """A dataclass kept as one .npz: an array a field, or the two of a StringTable; a number is an array of one."""
+
+    __slots__ = ()
+
+    def to_bytes(self) -> bytes:
+        arrays: dict[str, NDArray[Any]] = {}
+        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, field.name)
+            arrays |= value.arrays(field.name) if isinstance(value, StringTable) else {field.name: np.atleast_1d(value)}
+        return npz_bytes(arrays)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes) -> Self:
+        arrays = npz_arrays(raw)
+        values: dict[str, Any] = {}
+        for field in fields(cls):  # type: ignore[arg-type]
+            if field.type is StringTable:
+                values[field.name] = StringTable.from_arrays(arrays, field.name)
+            else:
+                values[field.name] = int(arrays[field.name][0]) if field.type is int else arrays[field.name]
+        return cls(**values)
+
+
 @dataclass(frozen=True, slots=True)
-class UserShard:
+class UserShard(Npz):
     """The user latent matrix for a range of user rows, with what ranking needs to know of each of them.
 
     Seen items are a CSR over the shard's users (`indptr` from 0), item rows ascending within a user.
@@ -128,7 +152,7 @@ class UserShard:
         latent: float32 (n, d), rows a_u.
         indptr: int64 (n + 1,).
         item_rows: int32 (nnz,), seen items.
-        repeat: float32 (nnz,), γ·r(u,i), the repeat-purchase term (DESIGN §2).
+        repeat: float32 (nnz,), γ·r(u,i), the repeat-purchase term (docs/fm.md).
         weight: float32 (nnz,), confidence of the pair as trained.
         last_seen: int64 (nnz,), epoch seconds of the newest interaction of the pair.
         days: int32 (nnz,), on how many days the user took the item.
@@ -152,47 +176,9 @@ class UserShard:
     withheld_indptr: Int64Array
     withheld_rows: Int32Array
 
-    def to_bytes(self) -> bytes:
-        return npz_bytes(
-            {
-                "first_row": np.array([self.first_row], np.int64),
-                **self.user_ids.arrays("user_ids"),
-                "latent": self.latent,
-                "indptr": self.indptr,
-                "item_rows": self.item_rows,
-                "repeat": self.repeat,
-                "weight": self.weight,
-                "last_seen": self.last_seen,
-                "days": self.days,
-                "segment": self.segment,
-                "prior": self.prior,
-                "withheld_indptr": self.withheld_indptr,
-                "withheld_rows": self.withheld_rows,
-            }
-        )
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> "UserShard":
-        a = npz_arrays(raw)
-        return cls(
-            first_row=int(a["first_row"][0]),
-            user_ids=StringTable.from_arrays(a, "user_ids"),
-            latent=a["latent"],
-            indptr=a["indptr"],
-            item_rows=a["item_rows"],
-            repeat=a["repeat"],
-            weight=a["weight"],
-            last_seen=a["last_seen"],
-            days=a["days"],
-            segment=a["segment"],
-            prior=a["prior"],
-            withheld_indptr=a["withheld_indptr"],
-            withheld_rows=a["withheld_rows"],
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class Withheld:
+class Withheld(Npz):
     """Pairs of a user and an item that is on none of the user's lists, as CSR over all users.
 
     Attributes:
@@ -203,17 +189,9 @@ class Withheld:
     indptr: Int64Array
     item_rows: Int32Array
 
-    def to_bytes(self) -> bytes:
-        return npz_bytes({"indptr": self.indptr, "item_rows": self.item_rows})
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> "Withheld":
-        a = npz_arrays(raw)
-        return cls(a["indptr"], a["item_rows"])
-
 
 @dataclass(frozen=True, slots=True)
-class Popular:
+class Popular(Npz):
     """What most customers buy, for users of whom nothing else is known.
 
     Attributes:
@@ -232,24 +210,9 @@ class Popular:
         """The segment's own items; none for −1."""
         return self.items[self.indptr[segment] : self.indptr[segment + 1]] if segment >= 0 else self.items[:0]
 
-    def to_bytes(self) -> bytes:
-        return npz_bytes(
-            {
-                "everybody": self.everybody,
-                **self.names.arrays("names"),
-                "indptr": self.indptr,
-                "items": self.items,
-            }
-        )
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> "Popular":
-        a = npz_arrays(raw)
-        return cls(a["everybody"], StringTable.from_arrays(a, "names"), a["indptr"], a["items"])
-
 
 @dataclass(frozen=True, slots=True)
-class NewItems:
+class NewItems(Npz):
     """Items that nobody has bought, of which only features speak, and what the model makes of these.
 
     Attributes:
@@ -268,26 +231,9 @@ class NewItems:
     weights: Float32Array
     names: StringTable
 
-    def to_bytes(self) -> bytes:
-        arrays = ("item_rows", "indptr", "columns", "values", "factors", "weights")
-        return npz_bytes({name: getattr(self, name) for name in arrays} | self.names.arrays("names"))
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> "NewItems":
-        a = npz_arrays(raw)
-        return cls(
-            item_rows=a["item_rows"],
-            indptr=a["indptr"],
-            columns=a["columns"],
-            values=a["values"],
-            factors=a["factors"],
-            weights=a["weights"],
-            names=StringTable.from_arrays(a, "names"),
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class Catalogue:
+class Catalogue(Npz):
     """Item columns, row = item_row."""
 
     title: StringTable
@@ -303,18 +249,6 @@ class Catalogue:
     in_stock: BoolArray
     offer_from: Int64Array
     offer_until: Int64Array
-
-    def to_bytes(self) -> bytes:
-        arrays: dict[str, NDArray[Any]] = {}
-        for name in CATALOGUE_STRINGS:
-            arrays |= getattr(self, name).arrays(name)
-        return npz_bytes(arrays | {name: getattr(self, name) for name in CATALOGUE_NUMBERS})
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> "Catalogue":
-        a = npz_arrays(raw)
-        columns: dict[str, Any] = {name: StringTable.from_arrays(a, name) for name in CATALOGUE_STRINGS}
-        return cls(**columns | {name: a[name] for name in CATALOGUE_NUMBERS})
 
 
 def npy_bytes(array: NDArray[Any]) -> bytes:

@@ -18,9 +18,9 @@ Wording = Literal["purchases", "choices"]
 class Reason(msgspec.Struct, frozen=True):
     """Why an item is on a list, from the model; the words are chosen by locale (shortlist/mail/locales).
 
-    `subject` by kind: bought_with, the title of the user's own purchase that adds most to the score; bought_like, none,
-    for that purchase has the item's own title; bought_before, how many times, as digits; feature, the item's, as
-    `value (field)`; popular, the segment's name or empty for everybody.
+    `subject` by kind: bought_with, the title of the user's own purchase that adds most to the score, empty where it has
+    none; bought_like, none, for that purchase has the item's own title; bought_before, how many times, as digits;
+    feature, the item's, as `value (field)`; popular, the segment's name or empty for everybody.
     """
 
     kind: ReasonKind

@@ -28,6 +28,9 @@ DeliveryState = Literal["claimed", "released", "sent", "rejected", "delivered", 
 mail service certainly did not take the message, so it may be claimed again; sent: accepted by the service; rejected:
 refused by it for good; suppressed: not to be mailed (`detail` says why); the others come from the service's events."""
 
+NOT_TAKEN: Final[frozenset[DeliveryState]] = frozenset(("released", "rejected"))
+"""States of a message that the mail service certainly did not take: it mailed nobody."""
+
 SETTLES: Final[dict[DeliveryState, tuple[DeliveryState, ...]]] = {
     "sent": ("claimed", "released"),
     "rejected": ("claimed", "released", "sent"),

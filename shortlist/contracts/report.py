@@ -144,7 +144,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         mails_rejected: refused by the mail service for good.
         mails_in_doubt: handed over without an answer; not sent again.
         mails_held_out: recipients of the control group, whom the others are compared with.
-        mails_without_list: recipients with no item on the list that is mailed.
+        mails_without_list: recipients with no item that has a title on the list that is mailed.
         mails_waiting: recipients who still waited when the mailing ended; resuming the run mails them.
         mailable: users with an address who are subscribed, as the input says.
         campaign_source: in words, where the campaign file lay.

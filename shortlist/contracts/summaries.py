@@ -52,7 +52,7 @@ class SendEmailsSummary(msgspec.Struct, frozen=True, kw_only=True):
             min_days_between), less_often (as mailed_recently, by the recipient's own wish).
         rejected: refused by the mail service for good.
         in_doubt: claimed by an attempt that ended without an answer; not mailed again.
-        without_list: had no item on the list that is mailed.
+        without_list: had no item with a title on the list that is mailed.
         held_out: of the control group, which is not mailed.
         waiting: not mailed yet, as their send window is closed, the day's quota is used up or the campaign is paused.
         resume_at: when the first of them may be mailed, ISO 8601 UTC; empty where nobody waits.

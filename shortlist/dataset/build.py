@@ -110,7 +110,7 @@ def _interactions(
 def _catalogue(items: Entities, offer_from: Int64Array, offer_until: Int64Array) -> Catalogue:
     columns = items.columns
     return Catalogue(
-        title=string_table(pc.coalesce(columns["title"], items.ids)),
+        title=string_table(columns["title"]),
         url=string_table(columns["url"]),
         image_url=string_table(columns["image_url"]),
         currency=string_table(columns["currency"]),

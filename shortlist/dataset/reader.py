@@ -23,7 +23,10 @@ FEATURE: Final = "feature:"
 """Before the file's name of a feature column, to keep it apart from ours."""
 
 _PROGRESS_ROWS: Final = 5_000_000
+_SHOWN: Final = 500
+"""Characters of a header that a message repeats."""
 _ZIP_MAGIC: Final = b"PK\x03\x04"
+_OLD_EXCEL_MAGIC: Final = b"\xd0\xcf\x11\xe0"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,12 @@ def _chosen(table: InputTable, source: SourceFile, extra: Sequence[str]) -> dict
         if name in source.columns:
             chosen[column] = name
         elif column in required or column in settings.columns:
-            raise _missing(source, name, f"set `input.{table.name}.columns.{column}` to the file's name of it")
+            raise _missing(
+                source,
+                name,
+                f"set `input.{table.name}.columns.{column}` to the file's name of it, "
+                "or put the names of the columns into its first line",
+            )
     for name in (*settings.features, *extra):
         if name not in source.columns:
             raise _missing(source, name, "correct the campaign file, or add the column")
@@ -173,7 +181,9 @@ def _chosen(table: InputTable, source: SourceFile, extra: Sequence[str]) -> dict
 
 
 def _missing(source: SourceFile, name: str, cure: str) -> DatasetError:
-    return DatasetError(f"{source.name} has no column {name!r}; it has {', '.join(source.columns)}. Cure: {cure}.")
+    return DatasetError(
+        f"{source.name} has no column {name!r}; it has {', '.join(source.columns)[:_SHOWN]}. Cure: {cure}."
+    )
 
 
 def _open(path: Path, key: str, table: str, encoding: str, wanted: set[str]) -> SourceFile:
@@ -181,7 +191,7 @@ def _open(path: Path, key: str, table: str, encoding: str, wanted: set[str]) -> 
         start = file.read(4)
     if start == parquet_file.MAGIC:
         return ParquetFile(path, key)
-    if start == _ZIP_MAGIC:
+    if start in (_ZIP_MAGIC, _OLD_EXCEL_MAGIC):
         raise DatasetError(
             f"{key} is a ZIP archive or an Excel workbook. Cure: save it as CSV (plain or .gz) or Parquet."
         )

@@ -104,7 +104,7 @@ def fit_bayes(
     wanted = keeping.epochs(course.epochs) if gibbs else frozenset()
     decides: Settings = {**about, "epochs": course.epochs} if gibbs else about  # the kept draws are spread over them
     keeper = Checkpoint(checkpoint, data.fingerprint(decides)) if checkpoint else None
-    with threads(n_threads) as crew:
+    with threads(n_threads, "ratings") as crew:
         problem = BayesProblem(data.examples, settings, crew)
         state = problem.start((data.user_features, data.item_features), data.groups, np.random.default_rng([seed, 0]))
         course.metrics = []

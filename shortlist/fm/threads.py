@@ -14,7 +14,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from shortlist.contracts.arrays import Float32Array, Float64Array
-from shortlist.fm.compiled import load_kernels
+from shortlist.fm.compiled import Part, load_kernels
 
 BLOCK_ROWS: Final = 4096
 CACHE_LINE: Final = 64
@@ -79,9 +79,9 @@ def aligned(rows: Float32Array) -> Float32Array:
 
 
 @contextmanager
-def threads(n: int | None) -> Iterator[Threads]:
-    """Numba's kernels and `Threads` on n threads (None: all cores); BLAS inside each of them on one."""
-    load_kernels()
+def threads(n: int | None, part: Part = "ranking") -> Iterator[Threads]:
+    """The kernels of a part and `Threads` on n threads (None: all cores); BLAS inside each of them on one."""
+    load_kernels(part)
     most = numba.config.NUMBA_NUM_THREADS
     count = most if n is None else max(1, min(n, most))
     before = numba.get_num_threads()

@@ -15,8 +15,8 @@ def phrase(reason: Reason, locale: str = "en", wording: Wording = "purchases") -
     """
     said: Reasons = getattr(words(language_of(locale)).reasons, wording)
     subject = line(reason.subject, 80)
-    if reason.kind == "bought_with" and subject:
-        return said.bought_with.format(subject=subject)
+    if reason.kind == "bought_with":
+        return said.bought_with.format(subject=subject) if subject else said.bought_with_something
     if reason.kind == "bought_like":
         return said.bought_like
     if reason.kind == "bought_before":

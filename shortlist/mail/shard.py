@@ -28,7 +28,9 @@ def recipients_of(raw: bytes, key: str) -> list[Recipient]:
 
 
 def lists_of(raw: bytes, kinds: Mapping[str, ListKind]) -> dict[str, tuple[ListedItem, ...]]:
-    """user_id -> list, of the lines of `topx/<shard>.jsonl`. Of other users' lines only the id is decoded.
+    """user_id -> list, of the lines of `topx/<shard>.jsonl`, without items that nobody could tell by a title.
+
+    Of other users' lines only the id is decoded.
 
     Args:
         kinds: which list of each user.
@@ -38,5 +40,6 @@ def lists_of(raw: bytes, kinds: Mapping[str, ListKind]) -> dict[str, tuple[Liste
     for line in raw.split(b"\n"):
         if line and owner.decode(line).user_id in kinds:
             lists = whole.decode(line)
-            found[lists.user_id] = lists.lists.get(kinds[lists.user_id], ())
+            listed = lists.lists.get(kinds[lists.user_id], ())
+            found[lists.user_id] = tuple(item for item in listed if item.title)
     return found

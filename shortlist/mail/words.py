@@ -25,6 +25,7 @@ class Reasons(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Why an item is on the list; `{subject}` and `{count}` are filled in by `shortlist.mail.reasons`."""
 
     bought_with: str
+    bought_with_something: str
     bought_like: str
     bought_before: Plural
     feature: str

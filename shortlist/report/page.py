@@ -27,7 +27,7 @@ _OUTCOMES: Final = (
     ("mails_suppressed", "suppressed", "left out"),
     ("mails_rejected", "rejected", "refused by the mail service"),
     ("mails_in_doubt", "in-doubt", "no answer from the mail service; not sent again"),
-    ("mails_without_list", "without-list", "nothing on the list that is mailed"),
+    ("mails_without_list", "without-list", "nothing with a title on the list that is mailed"),
     ("mails_waiting", "waiting", "still waiting when the mailing ended"),
     ("mails_held_out", "held-out", "control group, not mailed"),
 )

@@ -200,6 +200,7 @@ class _Preparation:
             "unsubscribed": addressed.unsubscribed,
             "unknown_items": built.unknown_items if "items" in intake.tables else 0,
             "unknown_users": built.unknown_users if "users" in intake.tables else 0,
+            "untitled_items": int(np.count_nonzero(np.diff(dataset.catalogue.title.offsets) == 0)),
             "superseded_items": intake.items.superseded,
             "superseded_users": intake.users.superseded,
             "ignored": intake.purchases.ignored,

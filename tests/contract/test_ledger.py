@@ -125,6 +125,32 @@ def test_another_run_waits_until_the_last_message_is_old_enough(ledger: Ledger, 
     assert bool(ledger.find("other#r2", ["ann"])) is granted
 
 
+@pytest.mark.parametrize(("state", "granted"), [("released", True), ("rejected", True), ("sent", False)])
+def test_an_address_whose_message_was_not_taken_is_free_for_another_run(
+    ledger: Ledger, state: DeliveryState, granted: bool
+) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+    ledger.record(replace(claimed(), state=state))
+
+    standing = ledger.claim(claimed("bob", run="other#r2", by="attempt-2/1", at=LATER), address_hash="a", since=NOON)
+    same_run = ledger.claim(claimed("cy", by="attempt-3/1", at=LATER), address_hash="a", since=NOON)
+
+    assert (standing is None) is granted
+    assert same_run is not None
+    assert same_run.campaign_run == ("other#r2" if granted else RUN)
+
+
+def test_an_address_that_is_claimed_again_is_not_free_for_what_became_of_the_claim_before(ledger: Ledger) -> None:
+    ledger.claim(claimed(), address_hash="a", since=NOON)
+    ledger.record(replace(claimed(), state="released"))
+    ledger.claim(claimed(by="attempt-2/1", at=LATER), address_hash="a", since=NOON)
+
+    standing = ledger.claim(claimed(run="other#r2", by="attempt-3/1", at=LATER), address_hash="a", since=NOON)
+
+    assert standing is not None
+    assert standing.campaign_run == RUN
+
+
 def test_a_claim_without_an_address_takes_no_address(ledger: Ledger) -> None:
     entry = replace(claimed(), state="suppressed", detail="unsubscribed")
 

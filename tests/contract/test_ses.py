@@ -105,6 +105,11 @@ def test_each_refusal_has_its_word(refusal: Exception, error: type[Exception]) -
     assert error is ClientError or "ann@example.com" not in str(raised.value)
 
 
+def test_a_sender_that_the_deployment_does_not_have_is_told_with_its_cure() -> None:
+    with pytest.raises(ContractError, match=r"from hello@shop.example.com.*Cure: deploy with the campaign's file"):
+        SesTransport(Refusing(client_error("AccessDeniedException"))).send(MESSAGE)
+
+
 @pytest.mark.usefixtures("credentials")
 def test_the_client_never_repeats_a_call_and_answers_before_the_deadline() -> None:
     config = ses_client().meta.config

@@ -201,7 +201,7 @@ def test_a_run_is_uploaded_started_and_its_results_fetched(aws, deployment, stor
     ]
     said = capsys.readouterr().out
     assert "0.3320" in said
-    assert "results/good-1/report.html" in said
+    assert "results/good-1/: rejected/  report.html  report.json  topx.csv" in said
 
 
 def test_running_the_same_run_id_again_resumes_it_with_the_tables_as_they_are_now(aws, deployment, shop, store):

@@ -44,6 +44,9 @@ def test_a_campaign_that_is_nowhere_is_named_beside_those_that_are(deployed):
         (b"name: [weekly", "a.yaml is not YAML"),
         (b"name: \xff", "a.yaml is not YAML"),
         (b"name: daily", "a campaign is called as its file, weekly"),
+        (b"name: weekly\nx: 5\nx: 6\n", "`x` stands there twice"),
+        (b"? [name]\n: weekly", "a.yaml is not YAML"),
+        (b"name: weekly\n\nschedule: {time_zone: Mars}\n", "a.yaml line 3: at `schedule.time_zone`"),
         (b"", "a.yaml"),
     ],
 )
@@ -52,6 +55,13 @@ def test_a_file_that_is_no_campaign_is_refused_by_name(raw, words):
         campaign_from_yaml(raw, "a.yaml", "weekly")
 
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("number", ["1e-3", "0.001", "1.e-3", "+1E-3"])
+def test_a_number_may_be_written_with_an_exponent(number):
+    campaign = campaign_from_yaml(f"name: weekly\nmodel: {{regularization: {number}}}".encode(), "a.yaml", "weekly")
+
+    assert campaign.model.regularization == 0.001
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.yaml")), ids=lambda path: path.stem)

@@ -14,7 +14,7 @@ ALPHA = 2.0
 
 @pytest.fixture(autouse=True)
 def kernels():
-    load_kernels()
+    load_kernels("ratings")
 
 
 def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):

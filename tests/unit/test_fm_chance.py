@@ -14,7 +14,7 @@ EDGES = np.array([0, 1, 2, 3, 2**31, 2**32 - 2, 2**32 - 1], np.uint32)
 
 @pytest.fixture(autouse=True)
 def kernels():
-    load_kernels()
+    load_kernels("ratings")
 
 
 def test_a_normal_number_is_the_quantile_of_its_bits():

@@ -55,6 +55,16 @@ def store():
     return store
 
 
+def test_an_order_to_a_campaign_that_does_not_exist_is_refused(runs):
+    runs.put(RunRecord(campaign="elsewhere", run_id="r", status="running", started_at="", as_of=RUN.as_of))
+
+    with pytest.raises(ContractError, match=r"no campaign 'weekly-pick'\. Cure: one of deals, weekly-picks"):
+        look.check_campaign("weekly-pick", ["deals", "weekly-picks"], runs=runs)
+    found = [look.check_campaign(name, ["deals", "weekly-picks"], runs=runs) for name in ("deals", "elsewhere")]
+
+    assert found == ["deals", "elsewhere"]
+
+
 def test_campaigns_are_those_in_the_bucket_and_those_deployed(tmp_path, store):
     store.write("campaigns/own.yaml", b"name: own")
     store.write("campaigns/own.yaml.bak", b"")

@@ -182,6 +182,7 @@ def test_an_unknown_currency_is_the_campaigns(currency: str, code: str) -> None:
     ("reason", "english", "german"),
     [
         (Reason("bought_with", "Coffee"), "Goes with Coffee, which you bought", "Passt zu Ihrem Einkauf: Coffee"),
+        (Reason("bought_with"), "Goes with something you bought", "Passt zu einem Einkauf von Ihnen"),
         (
             Reason("bought_like"),
             "Of the same kind as one you bought",
@@ -204,6 +205,7 @@ def test_every_reason_has_a_phrase_in_every_language(reason: Reason, english: st
 def test_where_nothing_is_bought_no_reason_speaks_of_buying(language: str) -> None:
     kinds = (
         Reason("bought_with", "Alien"),
+        Reason("bought_with"),
         Reason("bought_like"),
         Reason("bought_before", "2"),
         Reason("popular"),

@@ -201,7 +201,7 @@ def test_columns_are_found_under_the_shops_names():
     shop.prepare()
 
     assert shop.dataset.user_ids.to_list() == ["Jürgen"]
-    assert shop.dataset.catalogue.title.to_list() == ["Käse"]
+    assert shop.dataset.item_ids.to_list() == ["Käse"]
 
 
 @pytest.mark.parametrize(
@@ -297,6 +297,8 @@ def test_a_few_bad_rows_are_no_reason_to_refuse():
         pytest.param("user_id,item_id,timestamp\n", "no interaction is left to learn from", id="header alone"),
         pytest.param(b"user_id,item_id,timestamp\n\xff,a,2026\n", "a.csv, line 2: byte 0xFF", id="encoding"),
         pytest.param(b"PK\x03\x04xxxx", "is a ZIP archive or an Excel workbook", id="Excel"),
+        pytest.param(b"\xd0\xcf\x11\xe0xxxx", "is a ZIP archive or an Excel workbook", id="Excel of old"),
+        pytest.param("ada,milk,2026-01-01\n", "put the names of the columns into its first line", id="no header"),
         pytest.param(b"PAR1xxxx", "input/interactions/a.csv cannot be read as Parquet", id="damaged Parquet"),
         pytest.param(
             parquet(user_id=["a"], item_id=["b"], timestamp=[[1]]),
@@ -383,8 +385,8 @@ def test_unknown_ids_are_kept_and_counted():
 
     summary = shop.prepare().summary
 
-    assert (summary["unknown_items"], summary["unknown_users"]) == (1, 1)
-    assert shop.dataset.catalogue.title.to_list() == ["bread", "Milk"]
+    assert (summary["unknown_items"], summary["unknown_users"], summary["untitled_items"]) == (1, 1, 1)
+    assert shop.dataset.catalogue.title.to_list() == ["", "Milk"]
 
 
 def test_of_an_id_that_comes_again_the_last_line_counts():
@@ -393,7 +395,7 @@ def test_of_an_id_that_comes_again_the_last_line_counts():
 
     summary = shop.prepare().summary
 
-    assert shop.dataset.catalogue.title.to_list() == ["bread", "Newest", "Salt"]
+    assert shop.dataset.catalogue.title.to_list() == ["", "Newest", "Salt"]
     assert (summary["superseded_items"], summary["rejected"]) == (2, 0)
 
 
@@ -406,14 +408,14 @@ def test_of_an_id_that_comes_again_the_last_line_counts():
         ("milk,Milk,1,,perhaps", "in_stock", "is not true or false"),
     ],
 )
-def test_a_bad_item_row_is_set_aside_and_its_item_goes_by_its_id(cell, column, reason):
+def test_a_bad_item_row_is_set_aside_and_its_item_has_no_title(cell, column, reason):
     shop = Shop(TOLERANT, interactions=INTERACTIONS)
     shop.put("items", f"item_id,title,price,available_from,in_stock\n{cell}\nsalt,Salt,NaN,2026-01-01,\n")
 
     shop.prepare()
 
     assert [(row["column"], row["reason"], row["line"]) for row in shop.rejected("items")] == [(column, reason, 2)]
-    assert shop.dataset.catalogue.title.to_list() == ["bread", "milk", "Salt"]
+    assert shop.dataset.catalogue.title.to_list() == ["", "", "Salt"]
 
 
 def test_nobody_with_an_address_is_no_failure():
@@ -466,7 +468,7 @@ def test_missing_tables_can_be_made_of_the_newest_interaction_lines():
     # THEN items and users are known by their newest sound line
     assert shop.dataset.user_ids.to_list() == ["ada", "ben", "cleo"]
     assert shop.dataset.item_ids.to_list() == ["1", "2", "3"]
-    assert shop.dataset.catalogue.title.to_list() == ["Newest lamp", "2", "Cup"]
+    assert shop.dataset.catalogue.title.to_list() == ["Newest lamp", "", "Cup"]
     assert shop.dataset.catalogue.price.tolist()[0] == 2.5
     assert shop.dataset.user_features.names.to_list() == ["Country=FR"]
     assert (summary["mailable"], summary["unknown_items"], summary["rejected"]) == (1, 1, 2)

@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from shortlist.aws.progress import Progress, StateProgress, follow, read_history, states_in_order
+from shortlist.commands.execute import see_through
 from shortlist.commands.view import watch
 from tests.fakes import FixedClock
 
@@ -181,3 +183,22 @@ def test_on_a_terminal_the_table_ends_as_the_run_ended():
 
 def test_an_execution_waiting_for_a_redrive_has_not_ended():
     assert not Progress(status="PENDING_REDRIVE", seconds=1, states=(StateProgress(name="Train"),)).ended
+
+
+def test_who_stops_watching_is_told_that_the_run_goes_on(tmp_path):
+    class Impatient:
+        def client(self, service):
+            return self
+
+        def describe_state_machine_for_execution(self, **request):
+            raise KeyboardInterrupt
+
+    target = SimpleNamespace(account=Impatient(), deployment=SimpleNamespace(bucket="shop-bucket"), poll_s=0)
+    said = StringIO()
+
+    with pytest.raises(KeyboardInterrupt):
+        see_through(target, "weekly-picks", "r1", ARN, tmp_path, Console(file=said))
+
+    assert "Run r1 goes on" in said.getvalue()
+    assert "s3://shop-bucket/runs/r1/" in said.getvalue()
+    assert f"stop-execution --execution-arn {ARN}" in said.getvalue()

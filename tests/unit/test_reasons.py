@@ -93,6 +93,20 @@ def test_a_purchase_with_the_items_own_title_is_not_named(shop):
     assert len(alike) > 50
 
 
+def test_a_purchase_without_a_title_is_named_by_nothing(shop):
+    reasoner, shard = shop
+    titles = StringTable.of("" if row % 2 == 0 else f"Product {row}" for row in range(N_ITEMS))
+    before = {(user, item): reason for user, item, reason in every_reason(shop)}
+
+    after = {(user, item): reason for user, item, reason in every_reason((replace(reasoner, titles=titles), shard))}
+
+    untitled = {f"Product {row}" for row in range(0, N_ITEMS, 2)}
+    assert sum(reason.subject in untitled for reason in before.values()) > 100
+    assert after == {
+        at: Reason(reason.kind, "" if reason.subject in untitled else reason.subject) for at, reason in before.items()
+    }
+
+
 def test_users_with_features_alone_share_them_with_a_segment(shop):
     kinds = {reason for user, _, reason in every_reason(shop) if user == FEATURES_ONLY_USER}
 

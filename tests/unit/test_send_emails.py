@@ -69,6 +69,16 @@ def test_the_first_list_of_the_campaign_is_mailed_as_far_as_the_message_shows_it
     assert "Product 9" not in text
 
 
+def test_an_item_without_a_title_is_not_mailed_and_the_next_moves_up() -> None:
+    mailing = Mailing(people(1), untitled=(1,))
+
+    mailing.send()
+
+    (outcome,) = mailing.outcome_lines()
+    assert outcome["items"] == ["item-0", "item-2", "item-3"]
+    assert b">item-1<" not in mailing.transport.messages[0].mime
+
+
 def test_a_finished_shard_is_skipped() -> None:
     mailing = Mailing(people(3))
     mailing.send()

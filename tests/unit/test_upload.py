@@ -62,6 +62,12 @@ def test_a_prefix_in_the_campaign_file_is_kept(tables, tmp_path):
         ("name: other\n", {}, "name: other"),
         ("name: picks\nlist: [everything]\n", {}, "list"),
         ("name: [", {}, "not YAML"),
+        ("name: picks\nmail: {sender: a@shop.example, subject: '{{ first_nam }}'}\n", {}, "mail.subject.*first_name"),
+        (
+            "name: picks\nmail: {sender: a@shop.example, experiment: {name: t, subject: '{{ items[99] }}'}}\n",
+            {},
+            "mail.subject",
+        ),
     ],
 )
 def test_what_does_not_fit_is_said_before_anything_is_uploaded(tables, tmp_path, text, given, sentence):
