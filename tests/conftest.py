@@ -6,7 +6,7 @@ import os
 # other's cores: tests/unit/test_fm_ratings.py takes 2.3 CPU seconds without, 17 to 21 with it (two cores, load of 10).
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from hypothesis import settings  # noqa: E402  the variable is read when the library is loaded
+from hypothesis import settings
 
 settings.register_profile("suite", deadline=None, max_examples=60)
 settings.load_profile("suite")
