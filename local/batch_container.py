@@ -17,7 +17,7 @@ from local.records import ImageMapping, Principal
 from local.server import EmbeddedAws
 
 # What a job may know of the machine that runs it, besides its own variables.
-PASSED_ON = ("HOME", "LANG", "NUMBA_CACHE_DIR", "PATH", "TMPDIR")
+PASSED_ON = ("HOME", "LANG", "NUMBA_CACHE_DIR", "OMP_WAIT_POLICY", "PATH", "TMPDIR")
 GIB = 1024
 # Memory in MiB by vCPU: https://docs.aws.amazon.com/batch/latest/APIReference/API_ResourceRequirement.html
 FARGATE_MEMORY_MIB: dict[float, range | tuple[int, ...]] = {

@@ -6,9 +6,13 @@ This one asks what a new item needs: a vector x_i W made of features alone that 
     Σ_i ω_i [ α₀ Σ_u ω_u (u · x_i W)² − 2 Σ_observed ω_u c_ui u · x_i W ] + ridge on W        ω_r = 1 / (n_r + 1)^p
 
 Scores of new items are small, so that the squares of observed pairs, which are left out, hardly count (with them, ten
-removals of a tenth of ml-latest-small gave the same recall to .002). The minimum is a ridge regression of the targets
-G⁻¹ Σ ω_u c_ui u, G = Σ_u ω_u u uᵀ, one for each eigenvector of G: as many times as it takes for the interactions of the
-features with each other, which the bias must leave out, nothing but sparse products.
+removals of a tenth of ml-latest-small gave the same recall to .002). The minimum is then a ridge regression of the
+targets G⁻¹ Σ ω_u c_ui u, G = Σ_u ω_u u uᵀ, one for each eigenvector of G: nothing but sparse products. The ridge on a
+feature is n_f^q (1 − n_f/n): what all items have says nothing against it, so it is an intercept.
+
+A ridge shrinks tastes, each seen in few users, more than the bias, which all users share: unchecked, new items are
+ranked by how well their kind sells. So a share of the bias is kept. What features of an item do to each other, which
+the machine adds, is taken from the bias by a second ridge regression, as far as that finds it in single features.
 """
 
 from typing import Final
@@ -19,10 +23,12 @@ from scipy.sparse import csr_array
 from shortlist.contracts.arrays import Float32Array, Float64Array
 from shortlist.fm.ridge import FeatureRidge, self_interaction
 
-ITEM_EXPONENT: Final = 0.5
-USER_EXPONENT: Final = 1.0
-"""p above: each user counts alike, as in recall; an item that many bought counts more, by the root."""
-ROUNDS: Final = 2
+ITEM_EXPONENT: Final = 0.4
+USER_EXPONENT: Final = 1.25
+"""p above: each user counts alike, as in recall, or a little more the less is bought; of items, what sells more."""
+FEATURE_EXPONENT: Final = 0.4
+"""q above."""
+BIAS_SHARE: Final = 0.6
 STEPS: Final = 20
 LEAST_VALUE: Final = 1e-4
 """Of an eigenvalue of G, relative to the largest."""
@@ -55,14 +61,22 @@ def fit_to_purchases(
     weighted = csr_array((pairs.data * of_user[pairs.indices], pairs.indices, pairs.indptr), shape=pairs.shape)
     targets = (weighted @ turned) / values
     targets *= _length(targets, turned, weighted, of_item, unobserved_weight * values)
-    ridge = FeatureRidge(features, of_item, strength, values.mean() / values)
-    found = weights @ basis
-    for _ in range(ROUNDS):
-        current = found @ basis.T
-        crossed = self_interaction(features, features @ current, current)
-        found = ridge.improve(found, targets - crossed[:, None] * basis[-1], STEPS)
-    fitted: Float32Array = found @ basis.T
+    pulls = _pulls(features)
+    of_targets = FeatureRidge(features, of_item, strength, values.mean() / values, pulls)
+    fitted: Float32Array = of_targets.improve(weights @ basis, targets, STEPS) @ basis.T
+    fitted[:, -1] *= np.float32(BIAS_SHARE)
+    crossed = self_interaction(features, features @ fitted, fitted)  # which the machine adds
+    of_crossed = FeatureRidge(features, of_item, strength, pulls=pulls)
+    fitted[:, -1] -= of_crossed.improve(np.zeros((features.shape[1], 1), np.float32), crossed[:, None], STEPS)[:, 0]
     return fitted
+
+
+def _pulls(features: csr_array) -> Float32Array:
+    """n_f^q (1 − n_f/n) of every feature, float32 (f,); one that no item has is held as if one had it."""
+    n_items = max(features.shape[0], 1)
+    counts = np.bincount(features.indices, minlength=features.shape[1])
+    pulls: Float32Array = (np.maximum(counts, 1) ** FEATURE_EXPONENT * (1 - counts / n_items)).astype(np.float32)
+    return pulls
 
 
 def _length(

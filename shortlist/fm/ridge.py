@@ -17,15 +17,24 @@ class FeatureRidge:
     """
 
     def __init__(
-        self, features: csr_array, row_weights: Float32Array, strength: float, columns: Float32Array | None = None
+        self,
+        features: csr_array,
+        row_weights: Float32Array,
+        strength: float,
+        columns: Float32Array | None = None,
+        pulls: Float32Array | None = None,
     ) -> None:
-        """μ_fd = strength · mean(λ_r) · √(rows that have the feature) · columns_d; `columns` (d,), None: all 1."""
+        """μ_fd = strength · mean(λ_r) · pulls_f · columns_d.
+
+        `columns` (d,), None: all 1. `pulls` (f,), None: √(rows that have the feature).
+        """
         self.features = features
         self._transposed = csr_array(features.T)
         self._rows = row_weights[:, None]
-        counts = np.diff(self._transposed.indptr)
+        if pulls is None:
+            pulls = np.sqrt(np.maximum(np.diff(self._transposed.indptr), 1))
         mean = float(row_weights.mean()) if len(row_weights) else 0.0
-        self._ridge = (strength * mean * np.sqrt(np.maximum(counts, 1)))[:, None].astype(np.float32)
+        self._ridge = (strength * mean * pulls)[:, None].astype(np.float32)
         if columns is not None:
             self._ridge = self._ridge * columns
         squares = self._transposed.multiply(self._transposed)

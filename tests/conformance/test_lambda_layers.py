@@ -6,6 +6,7 @@ import zipfile
 
 import pytest
 
+from local import lambda_code
 from tests.conformance.kit import archive, make_role
 
 MIB = 1024 * 1024
@@ -135,24 +136,31 @@ def test_a_file_that_may_be_executed_may_be_executed(client, publish, function):
     assert result(client, function(content=packed.getvalue())) == "hello"
 
 
-def test_code_and_layers_together_have_the_limit_of_250_mebibytes(client, publish, function):
-    layer = publish(zeros(150))
+@pytest.fixture
+def limit(monkeypatch):
+    """A tenth of AWS's limit, so that what is just under it need not be unpacked."""
+    assert lambda_code.MAX_UNZIPPED_BYTES == 250 * MIB
+    monkeypatch.setattr(lambda_code, "MAX_UNZIPPED_BYTES", 25 * MIB)
+
+
+def test_code_and_layers_have_one_limit_together(client, publish, function, limit):
+    layer = publish(zeros(15))
 
     with pytest.raises(
         client.exceptions.InvalidParameterValueException,
-        match=r"Function code combined with layers exceeds the maximum allowed size of 262144000 bytes\. The actual",
+        match=r"Function code combined with layers exceeds the maximum allowed size of 26214400 bytes\. The actual",
     ):
-        function(layer, content=zeros(101))
+        function(layer, content=zeros(11))
 
 
-def test_a_function_that_would_become_too_large_stays_as_it_was(client, publish, function):
-    large, small = publish(zeros(150), "-large"), publish(module("small"))
+def test_a_function_that_would_become_too_large_stays_as_it_was(client, publish, function, limit):
+    large, small = publish(zeros(15), "-large"), publish(module("small"))
     name = function(small)
     too_large = client.exceptions.InvalidParameterValueException
 
-    with pytest.raises(too_large, match="Unzipped size must be smaller than 262144000 bytes"):
-        client.update_function_code(FunctionName=name, ZipFile=zeros(251))
-    client.update_function_code(FunctionName=name, ZipFile=zeros(101, index=IMPORTING))
+    with pytest.raises(too_large, match="Unzipped size must be smaller than 26214400 bytes"):
+        client.update_function_code(FunctionName=name, ZipFile=zeros(26))
+    client.update_function_code(FunctionName=name, ZipFile=zeros(11, index=IMPORTING))
     with pytest.raises(too_large, match="combined with layers"):
         client.update_function_configuration(FunctionName=name, Layers=[large, small], MemorySize=512)
 
@@ -160,7 +168,9 @@ def test_a_function_that_would_become_too_large_stays_as_it_was(client, publish,
     assert client.get_function_configuration(FunctionName=name)["MemorySize"] == 128
 
 
-@pytest.mark.parametrize(("content", "words"), [(b"no zip", "Could not unzip"), (zeros(251), "must be smaller than")])
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"no zip", "Could not unzip"), (zeros(251), "must be smaller than 262144000 bytes")]
+)
 def test_a_layer_that_is_no_zip_or_too_large_is_refused(client, publish, content, words):
     with pytest.raises(client.exceptions.InvalidParameterValueException, match=words):
         publish(content)

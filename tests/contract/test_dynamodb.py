@@ -1,12 +1,9 @@
 """The laws of the lists and runs tables, for the fakes and for DynamoDB alike; and what throttling does to a writer."""
 
 import random
-from collections.abc import Iterator
 
-import boto3
 import pytest
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from msgspec.structs import replace
 
 from shortlist.aws import lists as lists_module
@@ -14,8 +11,6 @@ from shortlist.aws.lists import DynamoListsTable
 from shortlist.aws.runs import DynamoRunsTable
 from shortlist.contracts.lists import Reason
 from shortlist.contracts.records import (
-    RECOMMENDATIONS_KEY,
-    RUNS_KEY,
     CurrentRun,
     RunRecord,
     StoredItem,
@@ -24,26 +19,6 @@ from shortlist.contracts.records import (
 from shortlist.errors import PublishError, TransientError
 from shortlist.ports import ListsTable, RunsTable
 from tests.fakes import FixedClock, MemoryListsTable, MemoryRunsTable
-
-
-def create_table(client, name: str, key: tuple[str, ...]) -> None:
-    client.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in key],
-        KeySchema=[{"AttributeName": part, "KeyType": kind} for part, kind in zip(key, ("HASH", "RANGE"), strict=True)],
-    )
-
-
-@pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="eu-central-1")
-        create_table(client, "recommendations", RECOMMENDATIONS_KEY)
-        create_table(client, "runs", RUNS_KEY)
-        yield client
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

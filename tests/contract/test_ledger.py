@@ -1,17 +1,11 @@
 """The laws of the send ledger and the suppression list, for the fakes and for DynamoDB alike."""
 
-from collections.abc import Iterator
-
-import boto3
 import pytest
-from moto import mock_aws
 from msgspec.structs import replace
 
 from shortlist.aws.ledger import DynamoLedger
 from shortlist.aws.suppressions import DynamoSuppressions
 from shortlist.contracts.records import (
-    DELIVERIES_KEY,
-    SUPPRESSIONS_KEY,
     Delivery,
     DeliveryState,
     MailingState,
@@ -23,28 +17,6 @@ from tests.fakes import MemoryLedger, MemorySuppressions
 NOON = "2026-01-05T12:00:00.000+00:00"
 LATER = "2026-01-05T13:00:00.000+00:00"
 RUN = "weekly-picks#r1"
-
-
-def create_table(client, name: str, key: tuple[str, ...]) -> None:
-    client.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in key],
-        KeySchema=[
-            {"AttributeName": part, "KeyType": kind} for part, kind in zip(key, ("HASH", "RANGE"), strict=False)
-        ],
-    )
-
-
-@pytest.fixture
-def dynamodb(monkeypatch: pytest.MonkeyPatch) -> Iterator[object]:
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="eu-central-1")
-        create_table(client, "deliveries", DELIVERIES_KEY)
-        create_table(client, "suppressions", SUPPRESSIONS_KEY)
-        yield client
 
 
 @pytest.fixture(params=["memory", "dynamodb"])

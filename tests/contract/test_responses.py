@@ -1,14 +1,10 @@
 """The laws of the responses table, for the fake and for DynamoDB alike."""
 
-from collections.abc import Iterator
-
-import boto3
 import pytest
-from moto import mock_aws
 from msgspec.structs import replace
 
 from shortlist.aws.responses import MAX_TIMES, DynamoResponses
-from shortlist.contracts.records import RESPONSES_KEY, Response
+from shortlist.contracts.records import Response
 from shortlist.ports import Responses
 from tests.fakes import MemoryResponses
 
@@ -17,24 +13,10 @@ LATER = "2026-01-05T13:00:00.000+00:00"
 
 
 @pytest.fixture(params=["memory", "dynamodb"])
-def responses(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Responses]:
+def responses(request: pytest.FixtureRequest) -> Responses:
     if request.param == "memory":
-        yield MemoryResponses()
-        return
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    with mock_aws():
-        client = boto3.client("dynamodb", region_name="eu-central-1")
-        client.create_table(
-            TableName="responses",
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": part, "AttributeType": "S"} for part in RESPONSES_KEY],
-            KeySchema=[
-                {"AttributeName": part, "KeyType": kind}
-                for part, kind in zip(RESPONSES_KEY, ("HASH", "RANGE"), strict=True)
-            ],
-        )
-        yield DynamoResponses(client, "responses")
+        return MemoryResponses()
+    return DynamoResponses(request.getfixturevalue("dynamodb"), "responses")
 
 
 def click(user_id: str = "ann", item_id: str = "tea", *times: str, **fields: str) -> Response:

@@ -9,7 +9,7 @@ from local.stack import CACHE_DIR, deploy_shortlist
 from tests.pipeline.weekly_run import WeeklyRun
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def weekly(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WeeklyRun]:
     with EmbeddedAws(tmp_path_factory.mktemp("aws"), cache_dir=CACHE_DIR) as aws:
         deploy_shortlist(aws)

@@ -5,16 +5,17 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from shortlist.fm.compiled import load_kernels
 from shortlist.fm.feature_kernels import draw_features
 from shortlist.fm.row_kernels import draw_rows, side_by_side
+from shortlist.fm.threads import threads
 
 ALPHA = 2.0
 
 
 @pytest.fixture(autouse=True)
 def kernels():
-    load_kernels("ratings")
+    with threads(1, "ratings"):  # a second thread would wait longer than a few rows take
+        yield
 
 
 def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):

@@ -25,10 +25,11 @@ def kinds(n: int) -> csr_array:
 def test_it_is_the_dense_ridge_regression_towards_what_meets_the_purchases():
     rng = np.random.default_rng(1)
     users = np.column_stack([rng.standard_normal((80, 3)), np.ones(80)]).astype(np.float32)
-    purchases, features, alpha, strength = shop(), kinds(60), 0.3, 2.0
+    purchases, alpha, strength = shop(), 0.3, 2.0
+    features = csr_array((rng.random((60, 5)) < [0.1, 0.3, 0.5, 0.7, 1.0]).astype(np.float32))
 
     found = fit_to_purchases(
-        np.zeros((2, 4), np.float32),
+        np.zeros((5, 4), np.float32),
         users,
         csr_array(purchases.T),
         features,
@@ -37,20 +38,37 @@ def test_it_is_the_dense_ridge_regression_towards_what_meets_the_purchases():
     )
 
     pairs, x, u = purchases.toarray().T.astype(float), features.toarray().astype(float), users.astype(float)
-    of_item, of_user = (pairs.sum(1) + 1) ** -0.5, 1 / (pairs.sum(0) + 1)
+    of_item, of_user = (pairs.sum(1) + 1) ** -0.4, (pairs.sum(0) + 1) ** -1.25
     of_item, of_user = of_item / of_item.mean(), of_user / of_user.mean()
     gram = (u.T * of_user) @ u
     targets = (pairs * of_user) @ u @ np.linalg.inv(gram)
     scores, weight = targets @ u.T, of_item[:, None] * of_user
     targets *= (weight * pairs * scores).sum() / (weight * (pairs + alpha) * scores**2).sum()
-    by_feature = [
-        np.linalg.solve(
-            (of_item * x[:, f]).sum() * gram + strength * np.trace(gram) / 4 * np.sqrt(x[:, f].sum()) * np.eye(4),
-            gram @ (targets.T @ (of_item * x[:, f])),
+    among = (x.T * of_item) @ x
+    pull = strength * np.diag(x.sum(0) ** 0.4 * (1 - x.mean(0)))
+    by_feature = np.linalg.solve(
+        np.kron(among, gram) + np.trace(gram) / 4 * np.kron(pull, np.eye(4)),
+        ((x.T * of_item) @ targets @ gram).ravel(),
+    ).reshape(5, 4)
+    by_feature[:, -1] *= 0.6
+    factors = by_feature[:, :-1]
+    crossed = (((x @ factors) ** 2).sum(1) - x**2 @ (factors**2).sum(1)) / 2
+    by_feature[:, -1] -= np.linalg.solve(among + pull, (x.T * of_item) @ crossed)
+    np.testing.assert_allclose(found, by_feature, rtol=1e-3, atol=1e-4)
+
+
+def test_what_all_items_have_in_common_is_not_held_back():
+    common = csr_array(np.ones((60, 1), np.float32))
+    users = np.ones((80, 1), np.float32)
+    weak, strong = (
+        fit_to_purchases(
+            np.zeros((1, 1), np.float32), users, csr_array(shop().T), common, unobserved_weight=0.3, strength=strength
         )
-        for f in range(2)
-    ]
-    np.testing.assert_allclose(found, by_feature, rtol=1e-3, atol=1e-5)
+        for strength in (0.1, 1e4)
+    )
+
+    np.testing.assert_allclose(strong, weak, rtol=1e-5)
+    assert strong[0, 0] > 0
 
 
 def test_what_has_been_bought_is_scored_as_before():

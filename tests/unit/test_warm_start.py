@@ -1,5 +1,6 @@
 """Train goes on from the published run's models: in one epoch, to lists as good, and never from what is held out."""
 
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,10 +74,21 @@ def shop() -> Shop:
     return make_shop()
 
 
-def test_a_run_goes_on_from_the_published_one_in_one_epoch(shop: Shop) -> None:
-    # GIVEN a first run, which has nothing to go on from
+@pytest.fixture(scope="module")
+def first_week(shop: Shop) -> Weeks:
     weeks = Weeks()
     weeks.run("r1", shop)
+    return weeks
+
+
+@pytest.fixture
+def weeks(first_week: Weeks) -> Weeks:
+    """After the first run, `r1`, which has nothing to go on from."""
+    return deepcopy(first_week)
+
+
+def test_a_run_goes_on_from_the_published_one_in_one_epoch(weeks: Weeks) -> None:
+    # GIVEN a first run
     assert ("measurement", "look_back_1", 1, 3) in weeks.fits
 
     # WHEN the shop has grown and a second one runs
@@ -89,27 +101,24 @@ def test_a_run_goes_on_from_the_published_one_in_one_epoch(shop: Shop) -> None:
     assert npy_array(weeks.store.read(RunKeys("r2").model("fm/user_factors.npy"))).shape == (93, 8)
 
 
-def test_every_nth_run_trains_from_scratch(shop: Shop) -> None:
-    weeks = Weeks()
-
-    for run_id in ("r1", "r2", "r3", "r4", "r5"):
+def test_every_nth_run_trains_from_scratch(weeks: Weeks, shop: Shop) -> None:
+    for run_id in ("r2", "r3", "r4", "r5"):
         weeks.run(run_id, shop)
 
     found = [weeks.predecessor(run_id) for run_id in ("r1", "r2", "r3", "r4", "r5")]
     assert found == [Predecessor(), Predecessor("r1", 1), Predecessor("r2", 2), Predecessor(), Predecessor("r4", 1)]
 
 
-def test_a_run_that_is_executed_again_goes_on_from_the_same_one(shop: Shop) -> None:
+def test_a_run_that_is_executed_again_goes_on_from_the_same_one(weeks: Weeks, shop: Shop) -> None:
     # GIVEN three published runs
-    weeks = Weeks()
-    first = [weeks.run(run_id, shop) for run_id in ("r1", "r2", "r3")]
+    second, _ = [weeks.run(run_id, shop) for run_id in ("r2", "r3")]
 
     # WHEN the second is executed again, though another is published now
     weeks.store.writes.clear()
     again = weeks.run("r2", shop)
 
     # THEN it is the same to the byte, without training
-    assert again == first[1]
+    assert again == second
     assert not weeks.fits
     assert not [key for key in weeks.store.writes if key.startswith(RunKeys("r2").model(""))]
 
@@ -125,10 +134,7 @@ def test_a_run_that_is_executed_again_goes_on_from_the_same_one(shop: Shop) -> N
         {"as_of": "2026-01-03T00:00:00Z"},  # r1 may know what comes after it
     ],
 )
-def test_a_run_of_another_kind_trains_from_scratch(shop: Shop, changes: dict[str, Any]) -> None:
-    weeks = Weeks()
-    weeks.run("r1", shop)
-
+def test_a_run_of_another_kind_trains_from_scratch(weeks: Weeks, shop: Shop, changes: dict[str, Any]) -> None:
     weeks.run("r2", shop, **changes)
 
     assert weeks.predecessor("r2") == Predecessor()
@@ -146,7 +152,9 @@ def test_the_default_leaves_nothing_to_go_on_from(shop: Shop) -> None:
     assert weeks.predecessor("r2") == Predecessor()
 
 
-def test_the_model_that_the_next_measurement_goes_on_from_has_not_seen_what_was_held_out(shop: Shop) -> None:
+def test_the_model_that_the_next_measurement_goes_on_from_has_not_seen_what_was_held_out(
+    weeks: Weeks, shop: Shop
+) -> None:
     # GIVEN the same shop with its last four weeks told differently
     lines = shop.interactions.decode().splitlines()
     newest = [line.rsplit(",", 1)[1] >= "2025-12-07" for line in lines[1:]]
@@ -154,14 +162,13 @@ def test_the_model_that_the_next_measurement_goes_on_from_has_not_seen_what_was_
     changed = replace(shop, interactions="\n".join([lines[0], *told]).encode())
 
     # WHEN both are run
-    one, two = Weeks(), Weeks()
-    one.run("r1", shop)
-    two.run("r1", changed)
+    other = Weeks()
+    other.run("r1", changed)
 
     # THEN the measured models are the same, those on everything are not
-    def objects(weeks: Weeks, part: str) -> list[bytes]:
-        return [weeks.store.read(entry.key) for entry in weeks.store.list(RunKeys("r1").model(part))]
+    def objects(of: Weeks, part: str) -> list[bytes]:
+        return [of.store.read(entry.key) for entry in of.store.list(RunKeys("r1").model(part))]
 
     assert any(newest)
-    assert objects(one, MEASURED) == objects(two, MEASURED)
-    assert objects(one, "fm/") != objects(two, "fm/")
+    assert objects(weeks, MEASURED) == objects(other, MEASURED)
+    assert objects(weeks, "fm/") != objects(other, "fm/")
