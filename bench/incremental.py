@@ -149,7 +149,7 @@ def figures(recommender: Recommender, split: Split, settings: Model) -> dict[str
     """Recall and NDCG over all products and over new ones."""
     users, items = latent(recommender.model, split.shop)
     past = recommender.past(split.train, split.shop, settings)
-    ranked = rank(users, items, recommender.pair_repeat(past, users, items), split.seen, split.users, X)
+    ranked = rank(users, items, recommender.pair_repeat(past, split.shop, users, items), split.seen, split.users, X)
     found = {}
     for kind, relevant in zip(KINDS, (split.held_out, split.new), strict=True):
         metrics = measure(make_lists(ranked, split.seen, kind, X), split.users, relevant, X)

@@ -94,7 +94,7 @@ def _ours(split: Split, settings: Model) -> Ranked:
     recommender = learn(split.train, split.shop, settings)
     users, items = latent(recommender.model, split.shop)
     past = recommender.past(split.train, split.shop, settings)
-    return rank(users, items, recommender.pair_repeat(past, users, items), split.seen, split.users, X)
+    return rank(users, items, recommender.pair_repeat(past, split.shop, users, items), split.seen, split.users, X)
 
 
 def _implicit(split: Split, own: Float32Array) -> Ranked:

@@ -26,7 +26,7 @@ def measured(recommender: Recommender, data: TrainingData, campaign: Campaign, s
     users, items = latent(recommender.model, shop)
     seen = Pairs(past.indptr, past.item_rows, shop.n_items)
     bought = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
-    repeat = recommender.pair_repeat(past, users, items)
+    repeat = recommender.pair_repeat(past, shop, users, items)
     decayed = past.decayed_days(OWN_PURCHASES_HALF_LIFE_DAYS).astype(np.float32)
 
     def ranked(whom: Int64Array) -> dict[str, Ranked]:

@@ -13,8 +13,9 @@ from shortlist.config import Model
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
 from shortlist.evaluate import Pairs, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
+from shortlist.fm.kinds import Kinds
 from shortlist.fm.machine import FactorizationMachine
-from shortlist.fm.model import FactorModel
+from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.progress import EpochReport, Validate
 from shortlist.fm.repeat import RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
@@ -64,11 +65,11 @@ class Recommender:
         """The pairs of `events`, in the order of user_row, then item_row."""
         return past_of(events, shop, settings, self.reference_time)
 
-    def pair_repeat(self, past: History, users: Float32Array, items: Float32Array) -> Float32Array:
+    def pair_repeat(self, past: History, shop: Shop, users: Float32Array, items: Float32Array) -> Float32Array:
         """γ r of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
         if self.repeat.gamma == 0:
             return np.zeros(len(past.item_rows), np.float32)
-        facts = _facts(past, users, items, self.repeat.horizon_days)
+        facts = _facts(past, users, items, _features(self.model.items, shop.item_features), self.repeat.horizon_days)
         return self.repeat.chance(facts) * np.float32(self.repeat.gamma)
 
     def save(self, folder: Path) -> None:
@@ -262,15 +263,20 @@ def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View
     machine = fits.fit(f"look_back_{n}", past, validate=recall_of_new if validated else None)
     users, items = latent(machine.model, shop)
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
-    view = _View(users, items, seen, _facts(past, users, items, horizon), came_back, bought)
+    facts = _facts(past, users, items, _features(machine.model.items, shop.item_features), horizon)
+    view = _View(users, items, seen, facts, came_back, bought)
     return view, machine.best_epoch or settings.epochs
 
 
 def latent(model: FactorModel, shop: Shop) -> tuple[Float32Array, Float32Array]:
     """Rows a_u and a_i of everybody and everything."""
-    with_users, with_items = len(model.users.feature_factors) > 0, len(model.items.feature_factors) > 0
-    users = user_latent(model, shop.user_features if with_users else None)
-    return users, item_latent(model, shop.item_features if with_items else None)
+    users = user_latent(model, _features(model.users, shop.user_features))
+    return users, item_latent(model, _features(model.items, shop.item_features))
+
+
+def _features(side: Side, features: CsrLike | None) -> CsrLike | None:
+    """None where the model was trained without."""
+    return features if len(side.feature_factors) else None
 
 
 def past_of(events: Interactions, shop: Shop, settings: Model, reference_time: int) -> History:
@@ -285,13 +291,15 @@ def past_of(events: Interactions, shop: Shop, settings: Model, reference_time: i
     )
 
 
-def _facts(past: History, users: Float32Array, items: Float32Array, horizon_days: float) -> Float32Array:
+def _facts(
+    past: History, users: Float32Array, items: Float32Array, item_features: CsrLike | None, horizon_days: float
+) -> Float32Array:
     affinity = np.empty(len(past.item_rows), np.float32)
     user_rows = past.user_rows
     for start in range(0, len(affinity), AFFINITY_BLOCK):
         block = slice(start, start + AFFINITY_BLOCK)
         affinity[block] = np.einsum("nk,nk->n", users[user_rows[block]], items[past.item_rows[block]])
-    return repeat_facts(past, affinity, n_items=len(items), horizon_days=horizon_days)
+    return repeat_facts(past, affinity, Kinds.of(item_features, len(items)), horizon_days=horizon_days)
 
 
 def _choose_gamma(repeat: RepeatModel, view: _View) -> float:

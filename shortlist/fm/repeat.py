@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
+from shortlist.errors import ContractError
 from shortlist.fm.history import VISIT, History
+from shortlist.fm.kinds import Kinds, log_days_of_kind
 from shortlist.fm.storage import load_folder, save_folder
 
 KIND: Final = "repeat-model"
@@ -32,8 +34,10 @@ FACTS: Final = (
     "user_volume",  # log of all the user's pairs and days, decayed with a horizon
     "item_volume",  # log of all the item's pairs and days, decayed with half a horizon
     "item_trend",  # log of that over the same with three horizons
-    "item_rate",  # log of repeats of the item a day since its first days, over all users
-    "item_return",  # log share of the item's pairs known a horizon ago that came back since
+    "item_rate",  # log of repeats of the item a day since its first days, over all users, drawn to that of its kinds
+    "item_return",  # log share of the item's pairs known a horizon ago that came back since, drawn likewise
+    "kinds_short",  # log of the user's days with the item's kinds, decayed with half a horizon,
+    "kinds_long",  # with three horizons
     "affinity",  # log of the score without r
 )
 
@@ -84,13 +88,19 @@ class RepeatModel:
 
     @classmethod
     def load(cls, folder: Path) -> "RepeatModel":
+        """Raises ContractError where something is missing or altered, or it was learned from other facts."""
         arrays, settings = load_folder(folder, KIND)
+        if len(arrays["mean"]) != len(FACTS):
+            raise ContractError(
+                f"{folder} holds a repeat model of {len(arrays['mean'])} facts, expected {len(FACTS)}. "
+                "Train again with this version."
+            )
         return cls(**(settings | arrays))
 
 
-def repeat_facts(past: History, affinity: Float32Array, *, n_items: int, horizon_days: float) -> Float32Array:
+def repeat_facts(past: History, affinity: Float32Array, kinds: Kinds, *, horizon_days: float) -> Float32Array:
     """FACTS of every pair, float32 (n_pairs, p). `affinity` (n_pairs,) is the score of the pair without r."""
-    users, items = past.user_rows, past.item_rows
+    users, items, n_items = past.user_rows, past.item_rows, kinds.n_items
     first, stop = past.day_start[:-1], past.day_start[1:]
     n_days = (stop - first).astype(np.float64)
     last, oldest = (past.age[first], past.age[stop - 1]) if len(items) else (past.age, past.age)
@@ -99,8 +109,9 @@ def repeat_facts(past: History, affinity: Float32Array, *, n_items: int, horizon
     short, long = past.decayed_days(horizon_days / 2), past.decayed_days(3 * horizon_days)
     seen_visits = _visits_before(past, users, oldest + 1)
     volume = np.bincount(items, short, n_items)
-    rate = _item_rate(items, n_days, oldest, n_items, horizon_days)
-    returned = _item_return(items, past, last, oldest, n_items, horizon_days)
+    rate = _item_rate(items, n_days, oldest, kinds, horizon_days)
+    returned = _item_return(items, last, oldest, kinds, horizon_days)
+    kinds_short, kinds_long = log_days_of_kind(past, kinds, short, long)
     columns = {
         "own_short": np.log(short + 0.01),
         "own_long": np.log(long + 0.01),
@@ -117,6 +128,8 @@ def repeat_facts(past: History, affinity: Float32Array, *, n_items: int, horizon
         "item_trend": np.log((volume + 0.5) / (np.bincount(items, long, n_items) + 1))[items],
         "item_rate": rate[items],
         "item_return": returned[items],
+        "kinds_short": kinds_short,
+        "kinds_long": kinds_long,
         "affinity": np.log(np.maximum(affinity, 1e-3)),
     }
     return np.column_stack([columns[name] for name in FACTS]).astype(np.float32)
@@ -130,28 +143,26 @@ def _visits_before(past: History, users: Int64Array, age: Float64Array) -> Float
 
 
 def _item_rate(
-    items: NDArray[np.int32], n_days: Float64Array, oldest: Float64Array, n_items: int, horizon_days: float
+    items: NDArray[np.int32], n_days: Float64Array, oldest: Float64Array, kinds: Kinds, horizon_days: float
 ) -> Float64Array:
-    """Log repeats per horizon since the first days, drawn to the average as by seven horizons of a pair's exposure."""
-    repeats, exposure = np.bincount(items, n_days - 1, n_items), np.bincount(items, oldest, n_items)
+    """Log repeats per horizon since the first days, drawn as by seven horizons of a pair's exposure."""
+    repeats, exposure = kinds.by_item(items, n_days - 1), kinds.by_item(items, oldest)
     average = (repeats.sum() + 1) / (exposure.sum() + horizon_days)
-    drawn = 7 * horizon_days
-    rate: Float64Array = np.log((repeats + average * drawn) / (exposure + drawn) * horizon_days)
-    return rate
+    return _drawn(repeats * horizon_days, exposure, kinds, average * horizon_days, 7 * horizon_days)
 
 
 def _item_return(
-    items: NDArray[np.int32],
-    past: History,
-    last: Float64Array,
-    oldest: Float64Array,
-    n_items: int,
-    horizon_days: float,
+    items: NDArray[np.int32], last: Float64Array, oldest: Float64Array, kinds: Kinds, horizon_days: float
 ) -> Float64Array:
-    """Log share of the item's pairs older than a horizon that came back within it; ten average pairs are added."""
+    """Log share of the item's pairs older than a horizon that came back within it, drawn as by ten pairs."""
     known = oldest >= horizon_days
-    n_known = np.bincount(items[known], minlength=n_items)
-    n_back = np.bincount(items[known & (last < horizon_days)], minlength=n_items)
+    n_known, n_back = kinds.by_item(items, known), kinds.by_item(items, known & (last < horizon_days))
     average = (n_back.sum() + 1) / (n_known.sum() + 10)
-    share: Float64Array = np.log((n_back + 10 * average) / (n_known + 10))
-    return share
+    return _drawn(n_back, n_known, kinds, average, 10)
+
+
+def _drawn(part: Float64Array, whole: Float64Array, kinds: Kinds, average: float, weight: float) -> Float64Array:
+    """Log of part / whole of every item, drawn to that of its kinds, which is drawn to the average, by `weight`."""
+    of_kinds = np.log((kinds.total(part) + average * weight) / (kinds.total(whole) + weight))
+    ratio: Float64Array = np.log((part + np.exp(kinds.mean(of_kinds)) * weight) / (whole + weight))
+    return ratio

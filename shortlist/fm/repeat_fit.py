@@ -12,7 +12,7 @@ NEWTON_STEPS: Final = 12
 SETTLED: Final = 1e-3  # change of the largest coefficient
 MOST_ODDS: Final = 30.0
 RIDGE: Final = 10.0
-LEAST_OF_A_KIND: Final = 200  # pairs that came back, and pairs that did not; with fewer, 153 coefficients are noise
+LEAST_OF_A_KIND: Final = 200  # pairs that came back, and pairs that did not; with fewer, 190 coefficients are noise
 MOST_PAIRS: Final = 300_000  # a sample of this size fits as well as two million and keeps the fit to some seconds
 
 

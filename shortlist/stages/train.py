@@ -182,7 +182,7 @@ class _Training:
         arrays: dict[str, NDArray[Any]] = {
             "indptr": past.indptr,
             "item_rows": past.item_rows,
-            "repeat": recommender.pair_repeat(past, *latent(recommender.model, self._data.shop)),
+            "repeat": recommender.pair_repeat(past, self._data.shop, *latent(recommender.model, self._data.shop)),
             "weight": past.weight,
             "last_seen": past.last_seen,
             "days": np.diff(past.day_start).astype(np.int32),

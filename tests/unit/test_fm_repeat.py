@@ -1,16 +1,24 @@
 """Histories grouped as a slow loop groups them, and a repeat term that finds who comes back."""
 
+from collections import Counter, defaultdict
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.sparse import csr_array
 
+from shortlist.errors import ContractError
 from shortlist.fm.history import DAY_S, VISIT, Interactions, history
+from shortlist.fm.kinds import Kinds
 from shortlist.fm.repeat import FACTS, RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
 from shortlist.fm.threads import threads
 
 NOW = 20_000 * DAY_S
+FEATURES = np.array([[1, 0, 1], [0, 0, 0], [1, 0, 1], [0, -2, 1], [0, 0.5, 1]], np.float32)
+"""Of five items: one has none, one feature has a value of no meaning, one is had by all others."""
 
 
 def interactions(rows: list[tuple[int, int, float, float]]) -> Interactions:
@@ -104,7 +112,7 @@ def test_facts_of_a_pair_by_hand():
         half_life_days=None,
     )
 
-    facts = repeat_facts(past, np.array([0.5, 0, 0], np.float32), n_items=3, horizon_days=28)
+    facts = repeat_facts(past, np.array([0.5, 0, 0], np.float32), Kinds.of(None, 3), horizon_days=28)
 
     fact = dict(zip(FACTS, facts[0].tolist(), strict=True))
     assert fact["since_last"] == pytest.approx(np.log(3))
@@ -120,7 +128,65 @@ def test_facts_of_a_pair_by_hand():
 def test_no_history_has_no_facts():
     past = history(interactions([]), n_users=2, n_items=3, reference_time=NOW, half_life_days=None)
 
-    assert repeat_facts(past, np.zeros(0, np.float32), n_items=3, horizon_days=28).shape == (0, len(FACTS))
+    assert repeat_facts(past, np.zeros(0, np.float32), Kinds.of(None, 3), horizon_days=28).shape == (0, len(FACTS))
+
+
+@pytest.mark.parametrize("block_pairs", [2, 65_536])
+@pytest.mark.parametrize("features", [FEATURES, np.zeros((5, 0), np.float32), None])
+@settings(max_examples=25, deadline=None)
+@given(drawn=rows)
+def test_facts_of_kinds_are_what_a_loop_over_pairs_and_features_finds(features, block_pairs, drawn):
+    past = history(interactions(drawn), n_users=4, n_items=5, reference_time=NOW)
+    kinds = Kinds.of(None if features is None else csr_array(features), 5)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("shortlist.fm.kinds.BLOCK_PAIRS", block_pairs)
+        facts = repeat_facts(past, np.zeros(len(past.item_rows), np.float32), kinds, horizon_days=28)
+
+    expected = facts_of_kinds(drawn, np.zeros((5, 0)) if features is None else features, 28)
+    columns = [FACTS.index(name) for name in ("item_rate", "item_return", "kinds_short", "kinds_long")]
+    np.testing.assert_allclose(facts[:, columns], np.array(expected).reshape(-1, 4), rtol=1e-4, atol=1e-4)
+
+
+def facts_of_kinds(drawn, features, horizon):
+    """The four facts that look at features, pair by pair, from the definition."""
+    of_item = [[int(f) for f in np.flatnonzero(row)] or [("alone", i)] for i, row in enumerate(features)]
+    n_items_of = Counter(kind for kinds in of_item for kind in kinds)
+    days = defaultdict(dict)  # of a pair: age to the largest weight
+    for user, item, ago, weight in drawn:
+        days[user, item][int(ago)] = min(max(weight, days[user, item].get(int(ago), 0)), 1)
+
+    def mean(item, of_kind):
+        weights = [np.log(6 / n_items_of[kind]) for kind in of_item[item]]
+        return sum(w * of_kind(kind) for w, kind in zip(weights, of_item[item], strict=True)) / sum(weights)
+
+    def drawn_log(item, part, whole, least, prior):
+        """`part` and `whole` of a pair, summed over the item's pairs, the kind's, all."""
+
+        def ratio(wanted, towards):
+            pairs = [pair for pair in days if wanted(pair[1])]
+            return (sum(map(part, pairs)) + towards * prior) / (sum(map(whole, pairs)) + prior)
+
+        average = (sum(map(part, days)) + 1) / (sum(map(whole, days)) + least)
+        of_kinds = mean(item, lambda kind: np.log(ratio(lambda i: kind in of_item[i], average)))
+        return np.log(ratio(lambda i: i == item, np.exp(of_kinds)))
+
+    def kind_days(user, item, half_life):
+        def decayed(kind):
+            mine = [days[pair] for pair in days if pair[0] == user and kind in of_item[pair[1]]]
+            return sum(strength * 0.5 ** (age / half_life) for pair in mine for age, strength in pair.items())
+
+        return mean(item, lambda kind: np.log(decayed(kind) + 0.01))
+
+    return [
+        (
+            drawn_log(i, lambda p: len(days[p]) - 1, lambda p: max(days[p]), horizon, 7 * horizon) + np.log(horizon),
+            drawn_log(i, lambda p: max(days[p]) >= horizon > min(days[p]), lambda p: max(days[p]) >= horizon, 10, 10),
+            kind_days(u, i, horizon / 2),
+            kind_days(u, i, 3 * horizon),
+        )
+        for u, i in sorted(days)
+    ]
 
 
 def learned(n: int = 5_000, seed: int = 0, n_threads: int | None = None) -> tuple[RepeatModel, np.ndarray, np.ndarray]:
@@ -175,3 +241,12 @@ def test_a_repeat_model_comes_back_from_its_folder(tmp_path):
     model.save(tmp_path)
 
     np.testing.assert_array_equal(RepeatModel.load(tmp_path).chance(facts), model.chance(facts))
+
+
+def test_a_repeat_model_of_other_facts_is_refused(tmp_path):
+    model = learned()[0]
+
+    replace(model, mean=model.mean[:-1]).save(tmp_path)
+
+    with pytest.raises(ContractError, match="Train again with this version"):
+        RepeatModel.load(tmp_path)

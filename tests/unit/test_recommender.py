@@ -42,7 +42,7 @@ def recall(recommender: Recommender, train: Interactions, later: Interactions, *
     users, items = latent(recommender.model, shop)
     seen = Pairs(past.indptr, past.item_rows, N_ITEMS)
     bought = Pairs.of(later.user_row, later.item_row, n_users=N_USERS, n_items=N_ITEMS)
-    ranked = rank(users, items, recommender.pair_repeat(past, users, items), seen, bought.users(), 4)
+    ranked = rank(users, items, recommender.pair_repeat(past, shop, users, items), seen, bought.users(), 4)
     return measure(make_lists(ranked, seen, "everything", 4), ranked.users, bought, 4).recall
 
 
@@ -117,7 +117,7 @@ def test_the_term_can_be_switched_off():
 
     past = recommender.past(train, Shop(N_USERS, N_ITEMS), settings)
     users, items = latent(recommender.model, Shop(N_USERS, N_ITEMS))
-    assert not recommender.pair_repeat(past, users, items).any()
+    assert not recommender.pair_repeat(past, Shop(N_USERS, N_ITEMS), users, items).any()
 
 
 @pytest.mark.parametrize("n", [1, 2])
