@@ -48,7 +48,12 @@ from shortlist.stages.repackage import repackage
 FACTORS: Final = 64
 RUN: Final = Run(run_id="made-up", campaign="made-up", as_of="2026-01-05T06:00:00Z")
 KEYS: Final = RunKeys(RUN.run_id)
-SETTINGS: Final = {"unobserved_weight": 0.1, "regularization": 0.1, "regularization_exponent": 0.5, "seed": 1}
+SETTINGS: Final = {
+    "n_factors": FACTORS,
+    "unobserved_weight": 0.1,
+    "regularization": 0.1,
+    "regularization_exponent": 0.5,
+}
 WORDS: Final[Mapping[str, Callable[[int], str]]] = {
     "title": lambda row: f"A product with a title of some words, no. {row:09d}",
     "url": lambda row: f"https://shop.example.com/products/{row:09d}",

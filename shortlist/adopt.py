@@ -1,7 +1,7 @@
 """Another run's recommender and this run's purchases in, the recommender for this run's rows out, without training.
 
 Items keep their rows, new ones stand where their features put them; every user is folded in anew, so that purchases
-since then count.
+since then count. Factors beside the machine (shortlist.fm.spectral) stay; a new user has none until the next training.
 """
 
 from collections.abc import Callable
@@ -64,6 +64,8 @@ def adopt(recommender: Recommender, matches: Matches, events: Interactions, shop
     solver = RowSolver.for_users(items, model.settings)
     rows = fold_in_users(solver, past.indptr, past.item_rows, past.weight, prior)
     own = np.ascontiguousarray((rows - prior)[:, :-1])
+    beside = slice(solver.fixed.shape[1], None)
+    own[:, beside] = model.users.factors[:, beside]
     users = Side(own, np.zeros(len(own), np.float32), model.users.feature_factors, model.users.feature_weights)
     return replace(adopted, model=replace(model, users=users))
 

@@ -13,6 +13,7 @@ from shortlist.config import Model
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
 from shortlist.evaluate import Pairs, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
+from shortlist.fm.inputs import checked_features
 from shortlist.fm.kinds import Kinds
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.model import FactorModel, Side
@@ -20,6 +21,7 @@ from shortlist.fm.progress import EpochReport, Validate
 from shortlist.fm.repeat import RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
 from shortlist.fm.sparse import CsrLike
+from shortlist.fm.spectral import beside, spectral_rows
 from shortlist.fm.threads import threads
 from shortlist.latent import item_latent, user_latent
 
@@ -166,8 +168,13 @@ def fit_history(
     on_epoch: Callable[[EpochReport], None] | None = None,
     checkpoint: Path | None = None,
 ) -> FactorizationMachine:
-    """The factorization machine alone, with the settings of a campaign; arguments as FactorizationMachine has them."""
+    """The factorization machine with the settings of a campaign, and beside it what is not fitted to single pairs.
+
+    Arguments as FactorizationMachine has them; it alone is validated.
+    """
     shape = (shop.n_users, shop.n_items)
+    for_users = csr_array((past.weight, past.item_rows, past.indptr), shape=shape)
+    for_items = csr_array((past.item_weight, past.item_rows, past.indptr), shape=shape)
     machine = FactorizationMachine(
         n_factors=settings.n_factors,
         epochs=settings.epochs,
@@ -181,16 +188,22 @@ def fit_history(
         n_threads=n_threads,
         seed=settings.seed,
     )
-    return machine.fit(
-        csr_array((past.weight, past.item_rows, past.indptr), shape=shape),
+    machine.fit(
+        for_users,
         shop.user_features if settings.use_features else None,
         shop.item_features if settings.use_features else None,
-        item_interactions=csr_array((past.item_weight, past.item_rows, past.indptr), shape=shape),
+        item_interactions=for_items,
         start_from=start_from,
         validate=validate,
         on_epoch=on_epoch,
         checkpoint=checkpoint,
     )
+    if settings.spectral_factors:
+        with threads(n_threads) as crew:
+            rows = spectral_rows(for_users, for_items, settings.spectral_factors, seed=settings.seed, crew=crew)
+        known = checked_features(shop.item_features, shop.n_items, "item", "shop's items are")
+        machine.model = beside(machine.model, *rows, known)
+    return machine
 
 
 def _learn_repeat(views: Sequence["_View"], fits: _Fits) -> RepeatModel:

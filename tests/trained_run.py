@@ -41,7 +41,13 @@ CAMPAIGN = Campaign(
     input=Input(users=Table(features={"spend": "numeric", "age": "categorical"})),
     shards=Shards(users=30),
 )
-SETTINGS = {"unobserved_weight": 0.1, "regularization": 0.1, "regularization_exponent": 0.5, "seed": 1}
+SETTINGS = {
+    "n_factors": N_FACTORS,
+    "unobserved_weight": 0.1,
+    "regularization": 0.1,
+    "regularization_exponent": 0.5,
+    "seed": 1,
+}
 
 
 def user_id(row: int) -> str:

@@ -11,7 +11,9 @@ class Model(Config, frozen=True, kw_only=True):
     """The factorization machine with the `ranking` objective (docs/fm.md says what each does and where it was chosen).
 
     Attributes:
-        n_factors: k; a latent row has k + 1 numbers.
+        n_factors: k of the factorization machine.
+        spectral_factors: of the rows beside it, which no pair is fitted to; 0: none. A latent row has k + these + 1
+            numbers.
         unobserved_weight: α₀, the weight of a pair that was never seen.
         regularization: λ.
         regularization_exponent: ν in λ(n + α₀·n_other)^ν.
@@ -32,6 +34,7 @@ class Model(Config, frozen=True, kw_only=True):
     """
 
     n_factors: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 64
+    spectral_factors: Annotated[int, msgspec.Meta(ge=0, le=4_096)] = 128
     epochs: Positive = 5
     unobserved_weight: NonNegative = 1.0
     regularization: NonNegative = 0.7

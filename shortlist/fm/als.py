@@ -267,12 +267,15 @@ def to_model(
 
 
 def from_model(model: FactorModel, user_features: csr_array | None, item_features: csr_array | None) -> State:
-    """The state that `to_model` would turn into `model`, as epoch 0 with features already known."""
-    items = item_latent(model, item_features)
+    """The state that `to_model` would turn into `model`, as epoch 0 with features already known.
+
+    Of the first `n_factors` of its settings: it may have others beside them (shortlist.fm.spectral).
+    """
+    items, k = item_latent(model, item_features), int(model.settings.get("n_factors") or model.n_factors)
     return State(
-        user_latent(model, user_features)[:, : model.n_factors],
-        items[:, : model.n_factors],
-        items[:, model.n_factors],
-        model.users.feature_factors.copy(),
-        np.column_stack([model.items.feature_factors, model.items.feature_weights]),
+        user_latent(model, user_features)[:, :k],
+        items[:, :k],
+        items[:, -1],
+        model.users.feature_factors[:, :k].copy(),
+        np.column_stack([model.items.feature_factors[:, :k], model.items.feature_weights]),
     )

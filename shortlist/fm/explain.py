@@ -11,6 +11,8 @@ somebody without purchases and features, base and features together that for the
 
 `explain` does so for one user, as it is written here; `Explainer` for many: S is diagonal in the basis of Σ v vᵀ, which
 leaves one small matrix product a user. explain.c makes it, and numpy where that was not compiled, to the last bit.
+
+Factors beside those that were solved so (shortlist.fm.spectral) are left out: a score is that of the others alone.
 """
 
 import ctypes
@@ -69,22 +71,23 @@ def explain(
 
     Args:
         solver: of the users (`RowSolver.for_users`).
-        items: item latent matrix (n_items, d + 1).
+        items: item latent matrix (n_items, D + 1), of which the first d factors are the solver's, the last the bias.
         bought: the user's seen items (n_bought,), ascending.
         confidence: of each as trained (n_bought,).
         repeat: γ r of each (n_bought,).
-        latent, prior: the user's row and prior row (d + 1,).
+        latent, prior: the user's row and prior row (D + 1,).
         listed: item rows (n,).
     """
     strength = solver.strength(len(bought))
     without_purchases = solver.shared + strength * np.eye(len(solver.shared))
-    ahead = np.linalg.solve(without_purchases, items[listed, :-1].T.astype(np.float64)).T
-    missing = confidence * (solver.wanted[bought] - solver.fixed[bought] @ latent[:-1])
+    d = solver.fixed.shape[1]
+    ahead = np.linalg.solve(without_purchases, items[listed, :d].T.astype(np.float64)).T
+    missing = confidence * (solver.wanted[bought] - solver.fixed[bought] @ latent[:d])
     place = np.minimum(np.searchsorted(bought, listed), max(len(bought) - 1, 0))
     again = bought[place] == listed if len(bought) else np.zeros(len(listed), np.bool_)
     return Explanation(
         purchases=((ahead @ solver.fixed[bought].T) * missing).astype(np.float32),
-        features=(strength * (ahead @ prior[:-1])).astype(np.float32),
+        features=(strength * (ahead @ prior[:d])).astype(np.float32),
         base=(items[listed, -1] + ahead @ solver.pull).astype(np.float32),
         repeat=np.where(again, repeat[place] if len(bought) else 0, 0).astype(np.float32),
     )
@@ -145,7 +148,7 @@ class Explainer:
     """Takes scores apart for many users."""
 
     def __init__(self, solver: RowSolver, items: Float32Array) -> None:
-        """`solver` of the users, `items` the item latent matrix (n_items, d + 1)."""
+        """`solver` of the users, `items` the item latent matrix (n_items, D + 1)."""
         self._solver = solver
         self._bias = items[:, -1]
         values, basis = np.linalg.eigh(solver.shared)
@@ -171,14 +174,14 @@ class Explainer:
         """Every user of the CSR `indptr`, `item_rows` (ascending), `confidence`.
 
         Args:
-            latent, prior: float32 (n_users, d + 1).
+            latent, prior: float32 (n_users, D + 1).
             listed: int32 (n_users, n), item rows of each, −1 for none.
             threads: users at work at the same time; as many as there are cores where None.
         """
         counts, of_user = np.unique(np.diff(indptr), return_inverse=True)
         strength = np.array([self._solver.strength(int(n)) for n in counts], np.float32)[of_user]
         with threadpool_limits(1, user_api="blas"):
-            own, told = (np.ascontiguousarray(rows[:, :-1] @ self._basis) for rows in (latent, prior))
+            own, told = (np.ascontiguousarray(rows[:, : len(self._basis)] @ self._basis) for rows in (latent, prior))
         weight, bought = np.ascontiguousarray(confidence, np.float32), np.ascontiguousarray(item_rows, np.int32)
         rows = _Rows(
             np.ascontiguousarray(indptr, np.int64), bought, weight, strength, own, told, listed.astype(np.int32)

@@ -37,10 +37,13 @@ class RowSolver:
     def for_users(cls, items: Float32Array, settings: Settings) -> "RowSolver":
         """Solve users' rows given the item latent matrix; `settings` are those of the model.
 
+        Of the factors the first `n_factors` of the settings: those beside them (shortlist.fm.spectral) are no solution.
+
         Raises:
             DatasetError: the model was trained with the softmax loss, for which a row is no such solution.
         """
-        return cls._of(items[:, :-1], items[:, -1], settings)
+        n_factors = int(settings.get("n_factors") or items.shape[1] - 1)
+        return cls._of(items[:, :n_factors], items[:, -1], settings)
 
     @classmethod
     def for_items(cls, users: Float32Array, settings: Settings) -> "RowSolver":
@@ -82,9 +85,12 @@ class RowSolver:
 def fold_in_users(
     solver: RowSolver, indptr: Int64Array, item_rows: Int32Array, confidence: Float32Array, prior: Float32Array
 ) -> Float32Array:
-    """Rows a_u of users by their purchases (CSR) and their prior rows (n, d + 1), float32 (n, d + 1)."""
-    latent = prior.copy()
+    """Rows a_u of users by their purchases (CSR) and their prior rows, of which those factors stay that are not solved.
+
+    All rows are float32 (n, n_factors + 1) of the model.
+    """
+    latent, d = prior.copy(), solver.fixed.shape[1]
     for user in range(len(indptr) - 1):
         pairs = slice(indptr[user], indptr[user + 1])
-        latent[user, :-1] = solver.solve(item_rows[pairs], confidence[pairs], prior[user, :-1])
+        latent[user, :d] = solver.solve(item_rows[pairs], confidence[pairs], prior[user, :d])
     return latent

@@ -34,7 +34,7 @@ from shortlist.latent import item_latent, user_latent, user_prior
 from shortlist.ports import Clock, ObjectStore
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 
-SOLVER_SETTINGS = ("unobserved_weight", "regularization", "regularization_exponent")
+SOLVER_SETTINGS = ("n_factors", "unobserved_weight", "regularization", "regularization_exponent")
 """What a reason needs to know of how the model was trained (shortlist.fm.fold_in)."""
 
 

@@ -356,10 +356,10 @@ def test_without_the_purchase_that_adds_most_the_score_is_lower(shop: Groceries,
 
     falls = []
     for row, place in np.argwhere(found.purchase >= 0):
-        own, vector = slice(shard.indptr[row], shard.indptr[row + 1]), shop.items[listed[row, place], :-1]
+        own, vector = slice(shard.indptr[row], shard.indptr[row + 1]), solver.fixed[listed[row, place]]
         kept = shard.item_rows[own] != found.purchase[row, place]
         rows = [
-            solver.solve(shard.item_rows[own][which], shard.weight[own][which], shard.prior[row, :-1])
+            solver.solve(shard.item_rows[own][which], shard.weight[own][which], shard.prior[row, : len(vector)])
             for which in (kept, np.ones(len(kept), np.bool_))
         ]
         falls.append(float(rows[0] @ vector) < float(rows[1] @ vector))

@@ -217,8 +217,13 @@ def test_new_users_and_items_find_a_place_in_a_model_taken_over(shop: Shop) -> N
 
     train(prepared(grown, "r2", store, reuse_model="r1"), store=store, clock=FixedClock(), runs=runs)
 
-    assert npy_array(store.read(RunKeys("r2").model("fm/user_factors.npy"))).shape == (93, 8)
-    assert npy_array(store.read(RunKeys("r2").model("fm/item_factors.npy"))).shape == (124, 8)
+    users, items = (npy_array(store.read(RunKeys("r2").model(f"fm/{side}_factors.npy"))) for side in ("user", "item"))
+    before = npy_array(store.read(RunKeys("r1").model("fm/user_factors.npy")))
+    assert (len(users), len(items)) == (93, 124)
+    # What is beside the machine stays, and a new user has none of it.
+    np.testing.assert_array_equal(users[: len(before), 8:], before[:, 8:])
+    assert before.shape[1] > 8
+    assert not users[len(before) :, 8:].any()
 
 
 def test_latest_without_a_published_run_is_refused(shop: Shop) -> None:

@@ -98,7 +98,7 @@ def test_a_run_goes_on_from_the_published_one_in_one_epoch(weeks: Weeks) -> None
     assert weeks.predecessor("r2") == Predecessor("r1", 1)
     assert weeks.fits == [("measurement", "final", 1, 1), ("everything", "final", 1, 1)]
     assert weeks.recall("r2") > weeks.recall("r1") - 0.05
-    assert npy_array(weeks.store.read(RunKeys("r2").model("fm/user_factors.npy"))).shape == (93, 8)
+    assert len(npy_array(weeks.store.read(RunKeys("r2").model("fm/user_factors.npy")))) == 93
 
 
 def test_every_nth_run_trains_from_scratch(weeks: Weeks, shop: Shop) -> None:
