@@ -28,7 +28,7 @@ ROWS_PER_FACTOR: Final = 8
 FEATURE_REGULARIZATION: Final = 3.0
 FEATURE_STEPS: Final = 20
 WEIGHT: Final = 0.5
-"""Of .25 to 2 the best on five validation windows of the groceries, with .5 to 1 alike (docs/fm.md)."""
+"""Of .35 to 2 the best on five validation windows of the groceries (docs/fm.md)."""
 ROUNDS: Final = 6
 LEAST_VALUE: Final = 1e-10
 """Of an eigenvalue of a Gramian, relative to the largest."""
@@ -48,6 +48,9 @@ def spectral_rows(
         crew: does the products; the result is the same whatever their number.
     """
     k = min(n_factors, min(for_users.shape) // ROWS_PER_FACTOR)
+    if not k:
+        nobody, nothing = (np.zeros((n, 0), np.float32) for n in for_users.shape)
+        return nobody, nothing
     basis, squares = _leading(_profiles(for_users), k, seed, crew)
     least = np.maximum(squares[-1:], np.finfo(np.float32).tiny)
     users: Float32Array = basis * np.sqrt(squares / (squares + least))
@@ -68,6 +71,8 @@ def beside(
     stay what they were, the new ones stand behind them. Of an item that nobody has bought the new ones are, like its
     own, what its features say (`item_features`, those of training): the ridge regression of the others' rows.
     """
+    if not items.shape[1]:
+        return model
     ours, theirs = [_gram(side.factors) for side in (model.users, model.items)], [_gram(users), _gram(items)]
     whole = weight * _ratio(float(np.vdot(*ours)), float(np.vdot(*theirs)))
     lengths = [_ratio(float(mine.trace()), float(new.trace())) for mine, new in zip(ours, theirs, strict=True)]

@@ -189,9 +189,8 @@ class _Search:
 
     def run(self, trial: optuna.Trial) -> float:
         """The best recall of its epochs. Raises TrialPruned where the trial is not worth going on with."""
-        settings = msgspec.structs.replace(
-            self._model, **self._space.suggest(trial), epochs=MOST_EPOCHS, max_train_seconds=None, patience=None
-        )
+        machine_alone = {"epochs": MOST_EPOCHS, "max_train_seconds": None, "patience": None, "spectral_factors": 0}
+        settings = msgspec.structs.replace(self._model, **self._space.suggest(trial), **machine_alone)
         shop = self._validation.shop
         past = past_of(self._validation.known, shop, settings, self._moment)
         recalls: list[float] = []

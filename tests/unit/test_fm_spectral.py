@@ -51,7 +51,7 @@ def test_any_number_of_threads_gives_the_same_bytes(pairs, monkeypatch):
     assert [part.tobytes() for part in alone] == [part.tobytes() for part in together]
 
 
-@pytest.mark.parametrize(("shape", "k"), [((40, 90), 5), ((90, 16), 2), ((7, 90), 0), ((1, 1), 0)])
+@pytest.mark.parametrize(("shape", "k"), [((40, 90), 5), ((90, 16), 2), ((7, 90), 0), ((1, 1), 0), ((3, 0), 0)])
 def test_a_small_shop_has_fewer_dimensions(shape, k):
     pairs = csr_array(np.ones(shape, np.float32))
 
@@ -60,7 +60,14 @@ def test_a_small_shop_has_fewer_dimensions(shape, k):
         assert np.isfinite(rows).all()
 
 
-def test_no_purchases_leave_the_machine_as_it_is():
+def test_a_shop_too_small_for_any_keeps_the_machine_as_it_is():
+    pairs, groups = csr_array(np.ones((7, 7), np.float32)), csr_array(np.eye(7, dtype=np.float32))
+    model = FactorizationMachine(n_factors=2, epochs=1, n_threads=1).fit(pairs, None, groups).model
+
+    assert beside(model, *rows_of(pairs, pairs), groups) is model
+
+
+def test_no_purchases_add_nothing_to_the_scores():
     nothing = csr_array((25, 24), dtype=np.float32)
     model = FactorizationMachine(n_factors=2, epochs=1, n_threads=1).fit(nothing).model
 
