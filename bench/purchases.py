@@ -33,6 +33,7 @@ from shortlist.recommender import Shop, latent, learn
 
 X: Final = 20
 HELD_OUT_DAYS: Final = 28
+SPECTRAL: Final = 128
 OWN_HALF_LIFE_DAYS: Final = 90.0
 KINDS: Final[tuple[ListKind, ...]] = ("everything", "new_for_you")
 IMPLICIT: Final = {"factors": 64, "regularization": 10.0, "iterations": 8, "random_state": 42}
@@ -87,6 +88,7 @@ def recommenders(n_factors: int) -> dict[str, Callable[[Split], Ranked]]:
         "implicit": lambda split: _implicit(split, np.zeros(len(split.seen.item_rows), np.float32)),
         "implicit + own": lambda split: _implicit(split, _own(split)),
         "shortlist": lambda split: _ours(split, Model(n_factors=n_factors)),
+        "shortlist + spectral": lambda split: _ours(split, Model(n_factors=n_factors, spectral_factors=SPECTRAL)),
     }
 
 

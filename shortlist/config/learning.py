@@ -34,7 +34,7 @@ class Model(Config, frozen=True, kw_only=True):
     """
 
     n_factors: Annotated[int, msgspec.Meta(ge=1, le=4_096)] = 64
-    spectral_factors: Annotated[int, msgspec.Meta(ge=0, le=4_096)] = 128
+    spectral_factors: Annotated[int, msgspec.Meta(ge=0, le=4_096)] = 0
     epochs: Positive = 5
     unobserved_weight: NonNegative = 1.0
     regularization: NonNegative = 0.7

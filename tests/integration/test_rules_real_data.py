@@ -104,7 +104,7 @@ class Groceries:
         """The run's campaign with the example in it, and the dataset."""
         campaign = yaml.safe_load((ROOT / "campaigns" / "weekly-picks.yaml").read_bytes())
         campaign |= {"lists": KINDS, "x": X, "shards": {"users": 80}} | example
-        campaign["model"] = {"n_factors": 16, "epochs": 2}
+        campaign["model"] = {"n_factors": 16, "epochs": 2, "spectral_factors": 128}
         self.store.write("campaigns/weekly-picks.yaml", yaml.safe_dump(campaign).encode())
         prepare(
             StageRequest(run=RUN),

@@ -24,7 +24,7 @@ CAMPAIGN: dict[str, Any] = {
     "lists": ["everything", "new_for_you", "buy_again"],
     "x": 6,
     "input": {"items": {"features": {"aisle": "categorical"}}},
-    "model": {"n_factors": 8, "epochs": 4},
+    "model": {"n_factors": 8, "epochs": 4, "spectral_factors": 128},
     "evaluation": {"split": "last_days", "days": 28},
     "shards": {"users": 30, "recipients": 15},
     "mail": {

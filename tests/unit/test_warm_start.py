@@ -26,7 +26,7 @@ CAMPAIGN = {
     "x": 6,
     "lists": ["everything", "new_for_you"],
     "input": {"items": {"features": {"aisle": "categorical"}}},
-    "model": {"n_factors": 8, "epochs": 3, "from_scratch_every": 3},
+    "model": {"n_factors": 8, "epochs": 3, "spectral_factors": 128, "from_scratch_every": 3},
 }
 
 
