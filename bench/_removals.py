@@ -10,10 +10,10 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
-from scipy.sparse import csr_array, csr_matrix, hstack
+from scipy.sparse import csr_array, csr_matrix, eye_array, hstack
 
 from bench._figures import recall_and_ndcg
 from bench._report import print_table
@@ -127,6 +127,22 @@ def _figures(contender: Contender, kept: Shop, removed: Shop, settings: Settings
     return *recall_and_ndcg(users, items, nothing, removed.purchases), seconds
 
 
+def lightfm(kept: Shop, features: csr_array, settings: Settings) -> Rows:
+    """Hybrid: a row is its id and its features; a removed one its features alone. On one thread, so that it repeats."""
+    from lightfm import LightFM
+
+    given: Any = dict(settings)
+    epochs, side, n_kept = given.pop("epochs"), kept.side.removesuffix("s"), kept.features.shape[0]
+    ids = eye_array(n_kept, dtype=np.float32, format="csr")
+    trained_with: Any = {f"{side}_features": _side_by_side([ids, kept.features])}
+    model = LightFM(no_components=given.pop("n_factors"), loss="warp", random_state=42, **given)
+    model.fit(csr_matrix(kept.purchases).tocoo(), **trained_with, epochs=epochs, num_threads=1)
+    alone = _side_by_side([csr_array((features.shape[0], n_kept), dtype=np.float32), features])
+    users = model.get_user_representations(alone if side == "user" else None)[1]
+    bias, items = model.get_item_representations(alone if side == "item" else None)
+    return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack([items, bias])
+
+
 def with_constant(features: csr_array) -> csr_array:
     """And a feature that every row has: what they all have in common."""
     return csr_array(hstack([features, csr_array(np.ones((features.shape[0], 1), np.float32))]))
@@ -148,7 +164,7 @@ def lightfm_settings(trials: Sequence[tuple[int, int, float, float, int]], penal
     ]
 
 
-def side_by_side(parts: Sequence[csr_array]) -> csr_matrix:
+def _side_by_side(parts: Sequence[csr_array]) -> csr_matrix:
     """Features as LightFM wants them: with 32-bit indices."""
     whole = csr_matrix(hstack(parts), dtype=np.float32)
     whole.indices, whole.indptr = whole.indices.astype(np.int32), whole.indptr.astype(np.int32)

@@ -11,17 +11,17 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
-from scipy.sparse import csr_array, csr_matrix, eye_array
+from scipy.sparse import csr_array
 
 from bench._removals import (
     Contender,
     Rows,
     Settings,
     Shop,
+    lightfm,
     lightfm_settings,
     measure,
     ones,
-    side_by_side,
     with_constant,
 )
 from bench._report import write_json
@@ -49,27 +49,6 @@ def ours(kept: Shop, features: csr_array, settings: Settings) -> Rows:
     given: Any = settings
     model = FactorizationMachine(**given).fit(kept.purchases, None, kept.features).model
     return user_latent(model), item_prior(model, features)
-
-
-def lightfm(kept: Shop, features: csr_array, settings: Settings) -> Rows:
-    """Hybrid: an item is its id and its features; a removed one its features alone. One thread: more make it vary."""
-    from lightfm import LightFM
-
-    given: Any = dict(settings)
-    epochs = given.pop("epochs")
-    n_items = kept.features.shape[0]
-    ids = eye_array(n_items, dtype=np.float32, format="csr")
-    model = LightFM(no_components=given.pop("n_factors"), loss="warp", random_state=42, **given)
-    model.fit(
-        csr_matrix(kept.purchases).tocoo(),
-        item_features=side_by_side([ids, kept.features]),
-        epochs=epochs,
-        num_threads=1,
-    )
-    no_ids = csr_array((features.shape[0], n_items), dtype=np.float32)
-    bias, items = model.get_item_representations(side_by_side([no_ids, features]))
-    users = model.get_user_representations()[1]
-    return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack([items, bias])
 
 
 def _settings(trials: Sequence[tuple[int, float, float | None]]) -> list[Settings]:

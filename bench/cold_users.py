@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 import pyarrow.parquet as pq
-from scipy.sparse import csr_array, csr_matrix, eye_array
+from scipy.sparse import csr_array
 
-from bench._removals import Contender, Rows, Settings, Shop, lightfm_settings, measure, side_by_side, with_constant
+from bench._removals import Contender, Rows, Settings, Shop, lightfm, lightfm_settings, measure, with_constant
 from bench._report import write_json
 from bench.cold_items import groceries
 from bench.purchases import one_hot
@@ -37,27 +37,6 @@ def ours(kept: Shop, features: csr_array, settings: Settings) -> Rows:
     given: Any = settings
     model = FactorizationMachine(**given).fit(kept.purchases, kept.features).model
     return user_prior(model, features), item_latent(model)
-
-
-def lightfm(kept: Shop, features: csr_array, settings: Settings) -> Rows:
-    """Hybrid: a household is its id and its features; a removed one its features alone. On one thread it repeats."""
-    from lightfm import LightFM
-
-    given: Any = dict(settings)
-    epochs = given.pop("epochs")
-    n_users = kept.features.shape[0]
-    ids = eye_array(n_users, dtype=np.float32, format="csr")
-    model = LightFM(no_components=given.pop("n_factors"), loss="warp", random_state=42, **given)
-    model.fit(
-        csr_matrix(kept.purchases).tocoo(),
-        user_features=side_by_side([ids, kept.features]),
-        epochs=epochs,
-        num_threads=1,
-    )
-    no_ids = csr_array((features.shape[0], n_users), dtype=np.float32)
-    users = model.get_user_representations(side_by_side([no_ids, features]))[1]
-    bias, items = model.get_item_representations()
-    return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack([items, bias])
 
 
 def popularity(kept: Shop, features: csr_array, settings: Settings) -> Rows:
