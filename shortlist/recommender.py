@@ -199,10 +199,10 @@ def fit_history(
         checkpoint=checkpoint,
     )
     if settings.spectral_factors:
+        known = checked_features(shop.item_features, shop.n_items, "item", "shop's items are")
         with threads(n_threads) as crew:
             rows = spectral_rows(for_users, for_items, settings.spectral_factors, seed=settings.seed, crew=crew)
-        known = checked_features(shop.item_features, shop.n_items, "item", "shop's items are")
-        machine.model = beside(machine.model, *rows, known)
+            machine.model = beside(machine.model, *rows, known, crew=crew)
     return machine
 
 

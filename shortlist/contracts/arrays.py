@@ -116,14 +116,13 @@ class StringTable:
         return cls(arrays["offsets"], arrays["utf8"])
 
 
+@dataclass(frozen=True, slots=True)
 class Npz:
     """A dataclass kept as one .npz: an array a field, or the two of a StringTable; a number is an array of one."""
 
-    __slots__ = ()
-
     def to_bytes(self) -> bytes:
         arrays: dict[str, NDArray[Any]] = {}
-        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+        for field in fields(self):
             value = getattr(self, field.name)
             arrays |= value.arrays(field.name) if isinstance(value, StringTable) else {field.name: np.atleast_1d(value)}
         return npz_bytes(arrays)
@@ -132,7 +131,7 @@ class Npz:
     def from_bytes(cls, raw: bytes) -> Self:
         arrays = npz_arrays(raw)
         values: dict[str, Any] = {}
-        for field in fields(cls):  # type: ignore[arg-type]
+        for field in fields(cls):
             if field.type is StringTable:
                 values[field.name] = StringTable.from_arrays(arrays, field.name)
             else:

@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from scipy.sparse import csr_array
 
-from shortlist.contracts.arrays import Float32Array, Float64Array
+from shortlist.contracts.arrays import Float32Array
 from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.ridge import FeatureRidge, self_interaction
 from shortlist.fm.threads import BLOCK_ROWS, Threads
@@ -62,6 +62,8 @@ def beside(
     users: Float32Array,
     items: Float32Array,
     item_features: csr_array | None = None,
+    *,
+    crew: Threads,
     weight: float = WEIGHT,
 ) -> FactorModel:
     """The machine whose scores are those of `model` plus the products of these rows, exactly.
@@ -73,7 +75,9 @@ def beside(
     """
     if not items.shape[1]:
         return model
-    ours, theirs = [_gram(side.factors) for side in (model.users, model.items)], [_gram(users), _gram(items)]
+    ours, theirs = (
+        [crew.gram(rows) for rows in sides] for sides in ((model.users.factors, model.items.factors), (users, items))
+    )
     whole = weight * _ratio(float(np.vdot(*ours)), float(np.vdot(*theirs)))
     lengths = [_ratio(float(mine.trace()), float(new.trace())) for mine, new in zip(ours, theirs, strict=True)]
     tilt = _ratio(*lengths)
@@ -107,10 +111,6 @@ def _explained(joined: FactorModel, n_new: int, features: csr_array) -> Side:
     unknown = ~rows.any(axis=1)
     whole.factors[unknown], whole.weights[unknown] = side.factors[unknown], side.weights[unknown]
     return whole
-
-
-def _gram(rows: Float32Array) -> Float64Array:
-    return (rows.T @ rows).astype(np.float64)
 
 
 def _ratio(of: float, to: float) -> float:

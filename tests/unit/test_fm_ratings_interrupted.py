@@ -180,7 +180,10 @@ def test_more_epochs_go_on_from_fewer_where_nothing_is_spread_over_them(tmp_path
 
 def test_a_fit_cut_off_remembers_its_metrics(tmp_path):
     metrics = iter([0.1, 0.3, 0.2, 0.2, 0.9])
-    validate = lambda model: next(metrics)  # noqa: E731
+
+    def validate(model):
+        return next(metrics)
+
     fit("regression", stop=3, patience=2, validate=validate, checkpoint=tmp_path)
 
     machine, _ = fit("regression", patience=2, validate=validate, checkpoint=tmp_path)

@@ -28,6 +28,11 @@ def rows_of(for_users, for_items, n_factors=K, n_threads=1):
         return spectral_rows(for_users, for_items, n_factors, seed=1, crew=crew)
 
 
+def joined_to(model, rows, features=None, n_threads=1, **options):
+    with threads(n_threads) as crew:
+        return beside(model, *rows, features, crew=crew, **options)
+
+
 def test_scores_are_those_of_smoothed_recent_purchases(pairs, monkeypatch):
     monkeypatch.setattr("shortlist.fm.spectral.ROUNDS", 40)
     recent = csr_array(pairs.toarray() * (np.arange(N_ITEMS) % 2))
@@ -44,11 +49,13 @@ def test_scores_are_those_of_smoothed_recent_purchases(pairs, monkeypatch):
 
 
 def test_any_number_of_threads_gives_the_same_bytes(pairs, monkeypatch):
-    monkeypatch.setattr("shortlist.fm.spectral.BLOCK_ROWS", 16)
+    for module in ("spectral", "threads"):
+        monkeypatch.setattr(f"shortlist.fm.{module}.BLOCK_ROWS", 16)
+    model = FactorizationMachine(n_factors=2, epochs=1, n_threads=1).fit(pairs).model
 
-    alone, together = (rows_of(pairs, pairs, n_threads=n) for n in (1, 2))
+    alone, together = (joined_to(model, rows_of(pairs, pairs, n_threads=n), n_threads=n) for n in (1, 2))
 
-    assert [part.tobytes() for part in alone] == [part.tobytes() for part in together]
+    assert [array.tobytes() for array in alone.arrays().values()] == [a.tobytes() for a in together.arrays().values()]
 
 
 @pytest.mark.parametrize(("shape", "k"), [((40, 90), 5), ((90, 16), 2), ((7, 90), 0), ((1, 1), 0), ((3, 0), 0)])
@@ -64,14 +71,14 @@ def test_a_shop_too_small_for_any_keeps_the_machine_as_it_is():
     pairs, groups = csr_array(np.ones((7, 7), np.float32)), csr_array(np.eye(7, dtype=np.float32))
     model = FactorizationMachine(n_factors=2, epochs=1, n_threads=1).fit(pairs, None, groups).model
 
-    assert beside(model, *rows_of(pairs, pairs), groups) is model
+    assert joined_to(model, rows_of(pairs, pairs), groups) is model
 
 
 def test_no_purchases_add_nothing_to_the_scores():
     nothing = csr_array((25, 24), dtype=np.float32)
     model = FactorizationMachine(n_factors=2, epochs=1, n_threads=1).fit(nothing).model
 
-    joined = beside(model, *rows_of(nothing, nothing, 3))
+    joined = joined_to(model, rows_of(nothing, nothing, 3))
 
     assert joined.n_factors == 5
     assert not joined.users.factors[:, 2:].any()
@@ -84,14 +91,14 @@ def test_scores_of_both_add_up_with_features_too(pairs):
     machine = FactorizationMachine(n_factors=4, epochs=3, n_threads=1).fit(pairs, users, items)
     rows = rows_of(pairs, pairs)
 
-    joined = beside(machine.model, *rows, items, weight=0.7)
+    joined = joined_to(machine.model, rows, items, weight=0.7)
 
     alone = user_latent(machine.model, users) @ item_latent(machine.model, items).T
     added = user_latent(joined, users) @ item_latent(joined, items).T - alone
     products = rows[0] @ rows[1].T
     own = machine.model.users.factors @ machine.model.items.factors.T
     np.testing.assert_allclose(added, products * 0.7 * np.sqrt((own**2).sum() / (products**2).sum()), atol=1e-5)
-    plain = beside(machine.model, *rows)
+    plain = joined_to(machine.model, rows)
     shares = [np.linalg.norm(s.factors[:, 4:]) / np.linalg.norm(s.factors[:, :4]) for s in (plain.users, plain.items)]
     assert shares[0] == pytest.approx(shares[1], rel=1e-4)
 
@@ -104,7 +111,7 @@ def test_an_item_that_nobody_has_bought_has_the_row_of_its_features(pairs):
     bought = csr_array(bought)
     machine = FactorizationMachine(n_factors=4, epochs=3, n_threads=1).fit(bought, None, groups)
 
-    joined = beside(machine.model, *rows_of(bought, bought), groups)
+    joined = joined_to(machine.model, rows_of(bought, bought), groups)
 
     new = item_latent(joined, groups)[4]
     np.testing.assert_allclose(new[4:-1], item_prior(joined, groups)[4, 4:-1], atol=1e-6)
