@@ -1,4 +1,7 @@
-"""The deployed system on the embedded AWS, once for all pipeline tests: the real template, zips, commands and roles."""
+"""The deployed system on the embedded AWS, once for all pipeline tests: the real template, zips, commands and roles.
+
+Fixtures that leave something in it last as long as it does, `scope="package"`: a worker may come back to a module.
+"""
 
 from collections.abc import Iterator
 

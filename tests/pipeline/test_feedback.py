@@ -32,7 +32,7 @@ def eventually(responses: DynamoResponses, campaign: str, count: int) -> list[Re
     raise TimeoutError(f"{count} responses of {campaign} did not come")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def second_run(weekly: WeeklyRun) -> tuple[Response, ...]:
     """A run whose first recipient opens, clicks, and is scanned; and another run after it."""
     weekly.open_shop("answered", make_shop(), mail=MAIL)

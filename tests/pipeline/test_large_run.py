@@ -15,12 +15,12 @@ SHARDS = {"shards": {"users": 20, "recipients": 15}}
 BY_JOBS = {"compute": {"function_memory_mib": 0}, **SHARDS}
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shop() -> Shop:
     return make_shop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def by_functions(weekly: WeeklyRun, shop: Shop) -> str:
     weekly.open_shop("small", shop, **SHARDS)
     ended = weekly.start("small", "by-functions", send=False)
@@ -28,7 +28,7 @@ def by_functions(weekly: WeeklyRun, shop: Shop) -> str:
     return "by-functions"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def by_jobs(weekly: WeeklyRun, shop: Shop) -> str:
     """A run of a campaign for which no function is large enough."""
     weekly.open_shop("large", shop, **BY_JOBS)

@@ -19,7 +19,7 @@ from tests.pipeline.weekly_run import CAMPAIGN, WeeklyRun, addresses
 from tests.shop import Shop, make_shop
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shop() -> Shop:
     return make_shop(n_users=30, n_items=60)
 

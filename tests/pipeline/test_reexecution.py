@@ -62,12 +62,12 @@ class Consumer:
                 self.broken.append(f"{current.run_id} {user}")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shop() -> Shop:
     return make_shop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def undisturbed(weekly: WeeklyRun, shop: Shop) -> str:
     """The run that nobody disturbed, published before the others."""
     weekly.open_shop(CAMPAIGN, shop)

@@ -9,12 +9,12 @@ from tests.pipeline.weekly_run import WeeklyRun, addresses, user_ids
 from tests.shop import Shop, make_shop, shuffled
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def shop() -> Shop:
     return make_shop()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def finished(weekly: WeeklyRun, shop: Shop) -> str:
     """A run of the campaign `whole` that ended well."""
     weekly.open_shop("whole", shop)
