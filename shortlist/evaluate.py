@@ -93,12 +93,12 @@ def rank(
     users: Int64Array,
     x: int,
 ) -> Ranked:
-    """Rank by y = a_u · a_i + γ r.
+    """Rank by y = a_u · a_i + ρ.
 
     Args:
         user_latent: rows a_u of all users (n_users, d).
         item_latent: rows a_i (n_items, d).
-        repeat: γ r of every seen pair (n_seen_pairs,).
+        repeat: ρ of every seen pair (n_seen_pairs,), `Recommender.pair_repeat`.
         seen: what each user has bought.
         users: rows of the users to rank for, ascending.
         x: length of the longest list.
@@ -175,23 +175,24 @@ def measure(lists: Int32Array, users: Int64Array, relevant: Pairs, x: int) -> Li
     if not counted.any():
         return ListMetrics(recall=0.0, ndcg=0.0, average_precision=0.0, hit_rate=0.0, coverage=0.0)
     lists, most = lists[counted, :x], np.minimum(n_relevant[counted], x)
-    hits = _hits(lists, users[counted], relevant)
+    found = hits(lists, users[counted], relevant)
     gains = 1 / np.log2(np.arange(2, x + 2))
-    precision = np.cumsum(hits, axis=1) / np.arange(1, x + 1)
+    precision = np.cumsum(found, axis=1) / np.arange(1, x + 1)
     return ListMetrics(
-        recall=float((hits.sum(1) / most).mean()),
-        ndcg=float(((hits @ gains) / np.cumsum(gains)[most - 1]).mean()),
-        average_precision=float(((precision * hits).sum(1) / most).mean()),
-        hit_rate=float(hits.any(1).mean()),
+        recall=float((found.sum(1) / most).mean()),
+        ndcg=float(((found @ gains) / np.cumsum(gains)[most - 1]).mean()),
+        average_precision=float(((precision * found).sum(1) / most).mean()),
+        hit_rate=float(found.any(1).mean()),
         coverage=len(np.unique(lists[lists != NOTHING])) / relevant.n_items,
     )
 
 
-def _hits(lists: Int32Array, users: Int64Array, relevant: Pairs) -> BoolArray:
+def hits(lists: Int32Array, users: Int64Array, relevant: Pairs) -> BoolArray:
+    """Which places (n, x) of the lists hold a relevant item of their user."""
     wanted = relevant.keys
     keys = np.where(lists == NOTHING, -1, users[:, None] * relevant.n_items + lists)
-    hits: BoolArray = wanted[np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)] == keys
-    return hits
+    found: BoolArray = wanted[np.minimum(np.searchsorted(wanted, keys), len(wanted) - 1)] == keys
+    return found
 
 
 def relevant_by_kind(seen: Pairs, held_out: Pairs) -> dict[ListKind, Pairs]:

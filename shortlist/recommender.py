@@ -11,7 +11,7 @@ from scipy.sparse import csr_array
 
 from shortlist.config import Model
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
-from shortlist.evaluate import Pairs, make_lists, measure, rank
+from shortlist.evaluate import NOTHING, Pairs, hits, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
 from shortlist.fm.inputs import checked_features
 from shortlist.fm.kinds import Kinds
@@ -25,12 +25,12 @@ from shortlist.fm.spectral import beside, spectral_rows
 from shortlist.fm.threads import threads
 from shortlist.latent import item_latent, user_latent
 
-GAMMAS: Final = (1.0, 2.0, 5.0, 10.0, 20.0, 50.0)
 HORIZONS: Final = 2  # from which r is learned; best on the validation split (docs/fm.md)
-DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon
-X: Final = 20  # list length for which γ is chosen
-MOST_USERS: Final = 1000  # users on whom γ, and the number of epochs, are chosen
+DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon, or next to nothing new was bought in it
+FEWEST_BOUGHT: Final = 10  # of the best new products, from which γ is found
+X: Final = 20  # so many of a user's best new products
 AFFINITY_BLOCK: Final = 65_536
+MOST_USERS: Final = 1000  # users from whom γ is found, and on whom the number of epochs is chosen
 
 FINAL: Final = "final"
 """Name of the fit on all events; those from which r is learned are `look_back_2` and `look_back_1`."""
@@ -51,11 +51,14 @@ class Shop:
 
 @dataclass(frozen=True, slots=True)
 class Recommender:
-    """y(u, i) = c_u + a_u · a_i + γ r(u, i).
+    """y(u, i) = c_u + a_u · a_i + ρ(u, i), where ρ is γ r(u, i) − a_u · a_i for pairs of the past and 0 for others.
+
+    So what a user has bought is listed by the chance r that they buy it again, which knows a_u · a_i, and what is new
+    to them by a_u · a_i; γ makes the two comparable.
 
     Attributes:
         model: the factorization machine.
-        repeat: what makes γ r of a pair's history.
+        repeat: γ, and what makes r of a pair's history.
         reference_time: the newest interaction, epoch seconds: ages count from here.
     """
 
@@ -68,11 +71,13 @@ class Recommender:
         return past_of(events, shop, settings, self.reference_time)
 
     def pair_repeat(self, past: History, shop: Shop, users: Float32Array, items: Float32Array) -> Float32Array:
-        """γ r of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
+        """ρ of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
         if self.repeat.gamma == 0:
             return np.zeros(len(past.item_rows), np.float32)
-        facts = _facts(past, users, items, _features(self.model.items, shop.item_features), self.repeat.horizon_days)
-        return self.repeat.chance(facts) * np.float32(self.repeat.gamma)
+        affinity = _affinity(past, users, items)
+        kinds = Kinds.of(_features(self.model.items, shop.item_features), shop.n_items)
+        facts = repeat_facts(past, affinity, kinds, horizon_days=self.repeat.horizon_days)
+        return self.repeat.chance(facts) * np.float32(self.repeat.gamma) - affinity
 
     def save(self, folder: Path) -> None:
         """`fm/` and `repeat/` below the folder."""
@@ -215,7 +220,7 @@ def _learn_repeat(views: Sequence["_View"], fits: _Fits) -> RepeatModel:
     facts, came_back = (np.concatenate([getattr(v, name) for v in reversed(views)]) for name in ("facts", "came_back"))
     with threads(fits.n_threads) as crew:
         learned = fit_repeat(facts, came_back, horizon_days=horizon, seed=settings.seed, crew=crew)
-        gamma = settings.repeat_weight if settings.repeat_weight is not None else _choose_gamma(learned, views[0])
+    gamma = settings.repeat_weight if settings.repeat_weight is not None else _find_gamma(views[0])
     return replace(learned, gamma=gamma)
 
 
@@ -276,7 +281,8 @@ def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View
     machine = fits.fit(f"look_back_{n}", past, validate=recall_of_new if validated else None)
     users, items = latent(machine.model, shop)
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
-    facts = _facts(past, users, items, _features(machine.model.items, shop.item_features), horizon)
+    kinds = Kinds.of(_features(machine.model.items, shop.item_features), shop.n_items)
+    facts = repeat_facts(past, _affinity(past, users, items), kinds, horizon_days=horizon)
     view = _View(users, items, seen, facts, came_back, bought)
     return view, machine.best_epoch or settings.epochs
 
@@ -304,28 +310,23 @@ def past_of(events: Interactions, shop: Shop, settings: Model, reference_time: i
     )
 
 
-def _facts(
-    past: History, users: Float32Array, items: Float32Array, item_features: CsrLike | None, horizon_days: float
-) -> Float32Array:
+def _affinity(past: History, users: Float32Array, items: Float32Array) -> Float32Array:
+    """a_u · a_i of every pair, float32 (n_pairs,)."""
     affinity = np.empty(len(past.item_rows), np.float32)
     user_rows = past.user_rows
     for start in range(0, len(affinity), AFFINITY_BLOCK):
         block = slice(start, start + AFFINITY_BLOCK)
         affinity[block] = np.einsum("nk,nk->n", users[user_rows[block]], items[past.item_rows[block]])
-    return repeat_facts(past, affinity, Kinds.of(item_features, len(items)), horizon_days=horizon_days)
+    return affinity
 
 
-def _choose_gamma(repeat: RepeatModel, view: _View) -> float:
-    """The γ whose lists of everything recall most of what was bought in the horizon; the smallest of equals."""
-    active = _some(view.bought.users())
-    chance = repeat.chance(view.facts)
-    base = rank(view.users, view.items, np.zeros_like(chance), view.seen, active, X)
-
-    def recall(gamma: float) -> float:
-        ranked = replace(base, seen_scores=base.seen_scores + np.float32(gamma) * chance)
-        return measure(make_lists(ranked, view.seen, "everything", X), active, view.bought, X).recall
-
-    return max(GAMMAS, key=recall)
+def _find_gamma(view: _View) -> float:
+    """γ: how many times its chance of being bought the score of a new product is, over the best X of each user."""
+    some = _some(view.seen.users())
+    best = rank(view.users, view.items, np.zeros(len(view.facts), np.float32), view.seen, some, X)
+    n_bought = int(np.count_nonzero(hits(best.unseen, some, view.bought)))
+    scores = float(best.unseen_scores[best.unseen != NOTHING].sum(dtype=np.float64))
+    return scores / n_bought if n_bought >= FEWEST_BOUGHT and scores > 0 else DEFAULT_GAMMA
 
 
 def _some(users: Int64Array) -> Int64Array:

@@ -20,13 +20,13 @@ from numba import float32, float64, int32, int64, uint32
 
 import shortlist
 from shortlist.errors import ShortlistError
-from shortlist.fm import chance_kernels, feature_kernels, kernels, prefetch, row_kernels, score_kernels
+from shortlist.fm import chance_kernels, feature_kernels, kernels, prefetch, row_kernels, score_kernels, sparse_kernels
 
 Part = Literal["ranking", "ratings"]
 """What is fitted: each part has kernels of its own, so that a process compiles and loads those that it calls."""
 
 MODULES: Final[dict[Part, tuple[ModuleType, ...]]] = {
-    "ranking": (kernels, prefetch),
+    "ranking": (kernels, prefetch, sparse_kernels),
     "ratings": (row_kernels, prefetch, feature_kernels, score_kernels, chance_kernels),
 }
 
@@ -40,6 +40,7 @@ SIGNATURES: Final[dict[Part, dict[Any, tuple[Any, ...]]]] = {
             *(_VECTOR, _MATRIX, _MATRIX, _VECTOR, int64),
         ),
         kernels.observed_misses: (*_ROWS, _MATRIX, _MATRIX, _VECTOR),
+        sparse_kernels.times: (*_ROWS, int64[::1], _MATRIX),
     },
     "ratings": {
         row_kernels.draw_rows: (

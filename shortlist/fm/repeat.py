@@ -1,4 +1,4 @@
-"""Pairs' histories in, γ · r(u, i) out: r is how likely a user buys again within the horizon what they bought before.
+"""Pairs' histories in, r(u, i) out: how likely a user buys again within the horizon what they bought before.
 
 r is a logistic regression on what the history says of a pair (FACTS), with all products of two facts: in itself a
 second-order polynomial. `shortlist.fm.repeat_fit` learns it from the newest horizon. For seen pairs only. numpy only.
@@ -20,6 +20,7 @@ from shortlist.fm.storage import load_folder, save_folder
 KIND: Final = "repeat-model"
 CLIP: Final = 5.0
 BLOCK_ROWS: Final = 8192
+AFFINITY_EXPONENT: Final = 0.1
 FACTS: Final = (
     "own_short",  # log of the pair's days, decayed with half a horizon,
     "own_long",  # with three horizons,
@@ -47,7 +48,7 @@ class RepeatModel:
     """r = σ(intercept + z·linear + zᵀ products z), z = (facts − mean) / scale, clipped.
 
     Attributes:
-        gamma: γ, the weight of r in the score.
+        gamma: γ, what r is multiplied by to compare with scores of the factorization machine; 0: r is not used.
         horizon_days: what "buys again" looks ahead.
         intercept: of the log-odds.
         mean, scale, linear: float64 (p,).
@@ -64,22 +65,30 @@ class RepeatModel:
 
     @classmethod
     def simple(cls, gamma: float, horizon_days: float) -> "RepeatModel":
-        """Where nothing can be learned (few repeats, a short history): r = d / (1 + d), d the pair's decayed days."""
+        """Where nothing can be learned (few repeats, a short history): r = w / (1 + w).
+
+        w = d s^AFFINITY_EXPONENT, d the pair's decayed days and s its score without r, which parts those of equal days.
+        """
         p = len(FACTS)
         linear = np.zeros(p)
         linear[FACTS.index("own_long")] = 1.0
+        linear[FACTS.index("affinity")] = AFFINITY_EXPONENT
         return cls(gamma, horizon_days, 0.0, np.zeros(p), np.ones(p), linear, np.zeros((p, p)))
 
     def chance(self, facts: Float32Array) -> Float32Array:
         """r of every pair, float32 (n_pairs,), in (0, 1)."""
-        z = self.standardized(facts)
-        odds = self.intercept + z @ self.linear + np.einsum("np,np->n", z @ self.products, z)
-        chance: Float32Array = (1 / (1 + np.exp(-odds))).astype(np.float32)
+        odds = np.empty(len(facts), np.float32)
+        linear, products = self.linear.astype(np.float32), self.products.astype(np.float32)
+        for start in range(0, len(facts), BLOCK_ROWS):
+            z = self.standardized(facts[start : start + BLOCK_ROWS])
+            odds[start : start + BLOCK_ROWS] = z @ linear + np.einsum("np,np->n", z @ products, z)
+        chance: Float32Array = 1 / (1 + np.exp(-(odds + np.float32(self.intercept))))
         return chance
 
-    def standardized(self, facts: Float32Array) -> Float64Array:
-        z: Float64Array = np.clip((facts - self.mean) / self.scale, -CLIP, CLIP)
-        return z
+    def standardized(self, facts: Float32Array) -> Float32Array:
+        """z, float32 (n, p)."""
+        z = (facts - self.mean.astype(np.float32)) * (1 / self.scale).astype(np.float32)
+        return np.clip(z, -CLIP, CLIP, out=z)
 
     def save(self, folder: Path) -> None:
         arrays: dict[str, NDArray[Any]] = {n: getattr(self, n) for n in ("mean", "scale", "linear", "products")}
@@ -112,7 +121,7 @@ def repeat_facts(past: History, affinity: Float32Array, kinds: Kinds, *, horizon
     rate = _item_rate(items, n_days, oldest, kinds, horizon_days)
     returned = _item_return(items, last, oldest, kinds, horizon_days)
     kinds_short, kinds_long = log_days_of_kind(past, kinds, short, long)
-    columns = {
+    columns: dict[str, NDArray[Any]] = {
         "own_short": np.log(short + 0.01),
         "own_long": np.log(long + 0.01),
         "own_ever": np.log(past.decayed_days(13 * horizon_days) + 0.01),
@@ -132,7 +141,10 @@ def repeat_facts(past: History, affinity: Float32Array, kinds: Kinds, *, horizon
         "kinds_long": kinds_long,
         "affinity": np.log(np.maximum(affinity, 1e-3)),
     }
-    return np.column_stack([columns[name] for name in FACTS]).astype(np.float32)
+    facts = np.empty((len(items), len(FACTS)), np.float32)
+    for place, name in enumerate(FACTS):
+        facts[:, place] = columns[name]
+    return facts
 
 
 def _visits_before(past: History, users: Int64Array, age: Float64Array) -> Float64Array:

@@ -1,30 +1,34 @@
 """Facts of pairs and whether they came back in, a RepeatModel out: logistic regression on facts and their products."""
 
-from typing import Final
+from typing import Final, TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.contracts.arrays import BoolArray, Float32Array, Float64Array
 from shortlist.fm.repeat import BLOCK_ROWS, FACTS, RepeatModel
 from shortlist.fm.threads import Threads
+
+T = TypeVar("T", bound=np.generic)
 
 NEWTON_STEPS: Final = 12
 SETTLED: Final = 1e-3  # change of the largest coefficient
 MOST_ODDS: Final = 30.0
 RIDGE: Final = 10.0
 LEAST_OF_A_KIND: Final = 200  # pairs that came back, and pairs that did not; with fewer, 190 coefficients are noise
-MOST_PAIRS: Final = 300_000  # a sample of this size fits as well as two million and keeps the fit to some seconds
+FIRST_PAIRS: Final = 100_000  # a sample that Newton's method goes through; then one step on all pairs says what they do
+LEAST_TO_START: Final = 2_000  # of a kind in that sample: one step does not mend what fewer say
+MOST_PAIRS: Final = 2_000_000  # a sample of them, where there are more: a step takes a second a million
 
 
 def fit_repeat(
     facts: Float32Array, came_back: BoolArray, *, horizon_days: float, seed: int, crew: Threads
 ) -> RepeatModel:
     """Learn r; γ is 1 until it is chosen. `facts` (n_pairs, p), `came_back` (n_pairs,)."""
-    if min(np.count_nonzero(came_back), np.count_nonzero(~came_back)) < LEAST_OF_A_KIND:
+    if _fewer(came_back) < LEAST_OF_A_KIND:
         return RepeatModel.simple(1.0, horizon_days)
-    if len(facts) > MOST_PAIRS:
-        sample = np.sort(np.random.default_rng(seed).choice(len(facts), MOST_PAIRS, replace=False))
-        facts, came_back = facts[sample], came_back[sample]
+    rng = np.random.default_rng(seed)
+    facts, came_back = _sample(facts, came_back, MOST_PAIRS, rng)
     p = len(FACTS)
     scale = facts.std(0, dtype=np.float64)
     flat = RepeatModel(
@@ -36,11 +40,32 @@ def fit_repeat(
         np.zeros(p),
         np.zeros((p, p)),
     )
-    standardized = flat.standardized(facts).astype(np.float32)
-    weights = _newton(standardized, came_back.astype(np.float32), crew)
+    standardized, label = flat.standardized(facts), came_back.astype(np.float32)
+    first = _sample(standardized, label, FIRST_PAIRS, rng)
+    if len(first[1]) < len(label) and _fewer(first[1]) >= LEAST_TO_START:
+        weights = _newton(*first, crew)
+        weights += _step(standardized, label, weights, crew)[1]
+    else:
+        weights = _newton(standardized, label, crew)
     products = np.zeros((p, p))
     products[np.triu_indices(p)] = weights[1 + p :]
     return RepeatModel(1.0, horizon_days, float(weights[0]), flat.mean, flat.scale, weights[1 : 1 + p], products)
+
+
+def _sample(
+    facts: Float32Array, wanted: NDArray[T], n: int, rng: np.random.Generator
+) -> tuple[Float32Array, NDArray[T]]:
+    """At most n pairs, in their order."""
+    if len(facts) <= n:
+        return facts, wanted
+    chosen = np.sort(rng.choice(len(facts), n, replace=False))
+    return facts[chosen], wanted[chosen]
+
+
+def _fewer(came_back: NDArray[np.bool_ | np.float32]) -> int:
+    """How many pairs came back or how many did not, whichever are fewer."""
+    n_back = int(np.count_nonzero(came_back))
+    return min(n_back, len(came_back) - n_back)
 
 
 def _newton(z: Float32Array, label: Float32Array, crew: Threads) -> Float64Array:
@@ -49,22 +74,27 @@ def _newton(z: Float32Array, label: Float32Array, crew: Threads) -> Float64Array
     Newton's steps from zero, where the curvature is largest; a step that does not lower the loss is halved.
     """
     p = z.shape[1]
-    ridge = np.full(1 + p + p * (p + 1) // 2, RIDGE)
-    ridge[0] = 0.0
-    best = weights = step = np.zeros(len(ridge))
+    best = weights = step = np.zeros(1 + p + p * (p + 1) // 2)
     lowest = np.inf
     for _ in range(NEWTON_STEPS):
-        loss, slope, curvature = _logistic(z, label, weights, crew)
-        loss += float(ridge @ weights**2) / 2
+        loss, further = _step(z, label, weights, crew)
         if loss < lowest:
-            lowest, best = loss, weights
-            step = np.linalg.solve(curvature + np.diag(ridge), slope - ridge * weights)
+            lowest, best, step = loss, weights, further
             if np.abs(step).max() < SETTLED:
                 break
         else:
             step = step / 2
         weights = best + step
     return best
+
+
+def _step(z: Float32Array, label: Float32Array, weights: Float64Array, crew: Threads) -> tuple[float, Float64Array]:
+    """What is minimised, and Newton's step from there."""
+    ridge: Float64Array = np.full(len(weights), RIDGE, np.float64)
+    ridge[0] = 0.0
+    loss, slope, curvature = _logistic(z, label, weights, crew)
+    step = np.linalg.solve(curvature + np.diag(ridge), slope - ridge * weights)
+    return loss + float(ridge @ weights**2) / 2, step.astype(np.float64, copy=False)
 
 
 def _logistic(

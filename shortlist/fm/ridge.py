@@ -6,6 +6,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array
+from shortlist.fm.sparse_product import SparseProduct
 
 STEPS: Final = 3  # from the previous epoch's solution; more did not change any metric
 
@@ -29,31 +30,32 @@ class FeatureRidge:
         `columns` (d,), None: all 1. `pulls` (f,), None: √(rows that have the feature).
         """
         self.features = features
-        self._transposed = csr_array(features.T)
-        self._rows = row_weights[:, None]
+        transposed = csr_array(features.T)
         if pulls is None:
-            pulls = np.sqrt(np.maximum(np.diff(self._transposed.indptr), 1))
+            pulls = np.sqrt(np.maximum(np.diff(transposed.indptr), 1))
         mean = float(row_weights.mean()) if len(row_weights) else 0.0
-        self._ridge = (strength * mean * pulls)[:, None].astype(np.float32)
+        self._ridge: Float32Array = (strength * mean * pulls)[:, None].astype(np.float32)
         if columns is not None:
             self._ridge = self._ridge * columns
-        squares = self._transposed.multiply(self._transposed)
-        self._diagonal = (squares @ self._rows + self._ridge).astype(np.float32)
+        squares = transposed.multiply(transposed)
+        self._shares: Float32Array = (1 / (squares @ row_weights[:, None] + self._ridge)).astype(np.float32)
+        self._explained = SparseProduct.of(features)
+        self._weighted = SparseProduct.of(csr_array(transposed.multiply(row_weights)))
 
     def improve(self, weights: Float32Array, targets: Float32Array, steps: int = STEPS) -> Float32Array:
         """W after so many more steps, float32 (f, d), from `weights` (f, d) towards `targets` (n, d)."""
-        residual = self._transposed @ (self._rows * (targets - self.features @ weights)) - self._ridge * weights
-        scaled = residual / self._diagonal
+        residual = self._weighted.times(targets - self._explained.times(weights)) - self._ridge * weights
+        scaled = residual * self._shares
         direction = scaled
         power = _dots(residual, scaled)
         for _ in range(steps):
-            image = self._transposed @ (self._rows * (self.features @ direction)) + self._ridge * direction
-            length = power / np.maximum(_dots(direction, image), np.finfo(np.float32).tiny)
+            image = self._weighted.times(self._explained.times(direction)) + self._ridge * direction
+            length = _ratio(power, _dots(direction, image))
             weights = weights + length * direction
             residual = residual - length * image
-            scaled = residual / self._diagonal
+            scaled = residual * self._shares
             before, power = power, _dots(residual, scaled)
-            direction = scaled + (power / np.maximum(before, np.finfo(np.float32).tiny)) * direction
+            direction = scaled + _ratio(power, before) * direction
         return weights
 
 
@@ -69,3 +71,8 @@ def self_interaction(features: csr_array, totals: Float32Array, weights: Float32
 def _dots(a: Float32Array, b: Float32Array) -> Float32Array:
     dots: Float32Array = np.einsum("fd,fd->d", a, b)
     return dots
+
+
+def _ratio(a: Float32Array, b: Float32Array) -> Float32Array:
+    """a / b, b >= 0; 0 where both are."""
+    return np.divide(a, np.maximum(b, np.finfo(np.float32).tiny), dtype=np.float32)

@@ -8,8 +8,7 @@ item the sum of its buyers: kernel ridge regression over users, cut to k dimensi
 one by one, so it errs in other places than the factorization machine, and both together err less (docs/fm.md).
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -18,7 +17,8 @@ from scipy.sparse import csr_array
 from shortlist.contracts.arrays import Float32Array
 from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.ridge import FeatureRidge, self_interaction
-from shortlist.fm.threads import BLOCK_ROWS, Threads
+from shortlist.fm.sparse_product import SparseProduct
+from shortlist.fm.threads import Threads
 from shortlist.fm.totals import split
 from shortlist.latent import item_latent
 
@@ -26,7 +26,7 @@ POPULARITY_EXPONENT: Final = 0.3
 """p above: what many buy says less of anybody."""
 ROWS_PER_FACTOR: Final = 8
 FEATURE_REGULARIZATION: Final = 3.0
-FEATURE_STEPS: Final = 20
+FEATURE_STEPS: Final = 6
 WEIGHT: Final = 0.5
 """Of .35 to 2 the best on five validation windows of the groceries (docs/fm.md)."""
 ROUNDS: Final = 6
@@ -54,7 +54,7 @@ def spectral_rows(
     basis, squares = _leading(_profiles(for_users), k, seed, crew)
     least = np.maximum(squares[-1:], np.finfo(np.float32).tiny)
     users: Float32Array = basis * np.sqrt(squares / (squares + least))
-    return users, _Blocks.of(csr_array(for_items.T)).times(users, crew)
+    return users, SparseProduct.of(csr_array(for_items.T)).times(users)
 
 
 def beside(
@@ -129,13 +129,13 @@ def _profiles(pairs: csr_array) -> csr_array:
 
 def _leading(matrix: csr_array, n: int, seed: int, crew: Threads) -> tuple[Float32Array, Float32Array]:
     """The leading left singular vectors (n_rows, n) and the squares of their singular values (n,)."""
-    forth, back = _Blocks.of(matrix), _Blocks.of(csr_array(matrix.T))
+    forth, back = SparseProduct.of(matrix), SparseProduct.of(csr_array(matrix.T))
     width = min(n + SPARE, *matrix.shape)
     start = np.random.default_rng(seed).standard_normal((matrix.shape[1], width), np.float32)
-    basis = _orthonormal(forth.times(start, crew), crew)
+    basis = _orthonormal(forth.times(start), crew)
     for _ in range(ROUNDS):
-        basis = _orthonormal(forth.times(back.times(basis, crew), crew), crew)
-    values, turn = np.linalg.eigh(crew.gram(back.times(basis, crew)))
+        basis = _orthonormal(forth.times(back.times(basis)), crew)
+    values, turn = np.linalg.eigh(crew.gram(back.times(basis)))
     kept = np.argsort(-values)[:n]
     return basis @ turn[:, kept].astype(np.float32), np.maximum(values[kept], 0).astype(np.float32)
 
@@ -149,18 +149,3 @@ def _orthonormal(rows: Float32Array, crew: Threads) -> Float32Array:
     there = values > LEAST_VALUE * values[-1:]
     crew.rotate(rows, (turn * np.where(there, 1 / np.sqrt(np.where(there, values, 1)), 0)).astype(np.float32))
     return rows
-
-
-@dataclass(frozen=True, slots=True)
-class _Blocks:
-    """A sparse matrix in blocks of rows, one for a thread at a time."""
-
-    parts: Sequence[csr_array]
-
-    @classmethod
-    def of(cls, matrix: csr_array) -> "_Blocks":
-        return cls([matrix[start : start + BLOCK_ROWS] for start in range(0, matrix.shape[0], BLOCK_ROWS)])
-
-    def times(self, dense: Float32Array, crew: Threads) -> Float32Array:
-        product: Float32Array = np.vstack(list(crew.over(lambda n: self.parts[n] @ dense, range(len(self.parts)))))
-        return product

@@ -218,6 +218,35 @@ def test_chances_are_calibrated():
         assert chance[among].mean() == pytest.approx(truth[among].mean(), abs=0.03)
 
 
+def apart(one: RepeatModel, other: RepeatModel) -> float:
+    return float(np.abs(one.products - other.products).max())
+
+
+def test_a_step_from_what_a_sample_says_is_near_what_all_pairs_say(monkeypatch):
+    everything, few = learned(20_000)[0], learned(8_000)[0]
+    monkeypatch.setattr("shortlist.fm.repeat_fit.FIRST_PAIRS", 8_000)
+
+    model = learned(20_000)[0]
+
+    assert 0 < apart(model, everything) < apart(few, everything) / 3
+
+
+def test_a_sample_of_too_few_repeats_is_not_begun_with(monkeypatch):
+    everything = learned(20_000)[0]
+    monkeypatch.setattr("shortlist.fm.repeat_fit.FIRST_PAIRS", 4_000)  # fewer than 2,000 of them came back
+
+    assert apart(learned(20_000)[0], everything) == 0
+
+
+def test_of_very_many_pairs_a_sample_is_enough(monkeypatch):
+    monkeypatch.setattr("shortlist.fm.repeat_fit.MOST_PAIRS", 10_000)
+
+    model, facts, odds = learned(20_000)
+
+    chance = model.chance(facts)
+    assert np.corrcoef(np.log(chance / (1 - chance)), odds)[0, 1] > 0.95
+
+
 def test_what_is_learned_does_not_depend_on_the_number_of_threads():
     one, two = learned(n_threads=1)[0], learned(n_threads=2)[0]
 
@@ -233,6 +262,8 @@ def test_with_few_repeats_the_chance_is_the_share_of_decayed_days():
         model = fit_repeat(facts, np.zeros(50, np.bool_), horizon_days=28, seed=0, crew=crew)
 
     assert model.chance(facts)[0] == pytest.approx(3 / 4)
+    facts[:, FACTS.index("affinity")] = np.log(2)
+    assert 3 / 4 < model.chance(facts)[0] < 0.8
 
 
 def test_a_repeat_model_comes_back_from_its_folder(tmp_path):

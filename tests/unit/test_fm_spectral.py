@@ -49,8 +49,7 @@ def test_scores_are_those_of_smoothed_recent_purchases(pairs, monkeypatch):
 
 
 def test_any_number_of_threads_gives_the_same_bytes(pairs, monkeypatch):
-    for module in ("spectral", "threads"):
-        monkeypatch.setattr(f"shortlist.fm.{module}.BLOCK_ROWS", 16)
+    monkeypatch.setattr("shortlist.fm.threads.BLOCK_ROWS", 16)
     model = FactorizationMachine(n_factors=2, epochs=1, n_threads=1).fit(pairs).model
 
     alone, together = (joined_to(model, rows_of(pairs, pairs, n_threads=n), n_threads=n) for n in (1, 2))

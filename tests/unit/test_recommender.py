@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from shortlist.config import Model
-from shortlist.evaluate import Pairs, make_lists, measure, rank, rank_by_popularity
+from shortlist.evaluate import NOTHING, Pairs, hits, make_lists, measure, rank, rank_by_popularity
 from shortlist.fm.history import DAY_S, Interactions
+from shortlist.fm.kinds import Kinds
 from shortlist.fm.progress import EpochReport
-from shortlist.recommender import Recommender, Shop, latent, learn
+from shortlist.fm.repeat import repeat_facts
+from shortlist.recommender import DEFAULT_GAMMA, Recommender, Shop, latent, learn
 
 N_USERS, N_ITEMS, DAYS = 120, 40, 160
 NOW = 20_000 * DAY_S
@@ -59,6 +61,55 @@ def test_the_repeat_term_finds_the_staples():
     assert recommender.repeat.products.any()  # learned, not the fallback
     assert recall(recommender, train, later) > recall(recommender, train, later, gamma=0.0) + 0.1
     assert recall(recommender, train, later) > 0.7
+
+
+def test_what_was_bought_is_listed_by_the_chance_of_another_purchase():
+    train, _ = halves(purchases())
+    shop = Shop(N_USERS, N_ITEMS)
+    recommender = learn(train, shop, SETTINGS)
+    past = recommender.past(train, shop, SETTINGS)
+    users, items = latent(recommender.model, shop)
+
+    scores = (users @ items.T)[past.user_rows, past.item_rows] + recommender.pair_repeat(past, shop, users, items)
+
+    facts = repeat_facts(
+        past,
+        (users @ items.T)[past.user_rows, past.item_rows],
+        Kinds.of(None, N_ITEMS),
+        horizon_days=SETTINGS.repeat_horizon_days,
+    )
+    np.testing.assert_allclose(
+        scores, recommender.repeat.gamma * recommender.repeat.chance(facts), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_scores_of_new_products_compare_with_those_of_products_bought_before():
+    train, later = halves(purchases())
+    shop = Shop(N_USERS, N_ITEMS)
+    recommender = learn(train, shop, SETTINGS)
+
+    past = recommender.past(train, shop, SETTINGS)
+    seen = Pairs(past.indptr, past.item_rows, N_ITEMS)
+    bought = Pairs.of(later.user_row, later.item_row, n_users=N_USERS, n_items=N_ITEMS)
+    nothing = np.zeros(len(past.item_rows), np.float32)
+    best = rank(*latent(recommender.model, shop), nothing, seen, np.arange(N_USERS), 20)
+    listed = best.unseen != NOTHING
+    chance = best.unseen_scores[listed].mean() / recommender.repeat.gamma
+    assert chance == pytest.approx(hits(best.unseen, best.users, bought)[listed].mean(), rel=0.5)
+
+
+def test_where_nothing_new_was_bought_the_two_compare_as_by_default():
+    day = np.repeat(np.arange(80), 10)
+    staples = Interactions(
+        np.tile(np.arange(10), 80).astype(np.int32),
+        np.tile(np.arange(10), 80).astype(np.int32),
+        NOW - (80 - day) * DAY_S,
+        np.ones(800, np.float32),
+    )
+
+    recommender = learn(staples, Shop(10, 12), SETTINGS)
+
+    assert recommender.repeat.gamma == DEFAULT_GAMMA
 
 
 def test_new_products_come_from_the_users_half():
