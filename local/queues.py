@@ -10,13 +10,13 @@ https://docs.aws.amazon.com/lambda/latest/dg/with-sqs.html
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from moto.awslambda.models import LambdaBackend
 from moto.core.exceptions import JsonRESTError
 from moto.core.utils import unix_time_millis
 from moto.sqs import models
-from moto.sqs.models import Queue, sqs_backends
+from moto.sqs.models import Queue, SQSBackend, sqs_backends
 
 from local.queue_poller import Poller, missing_permission
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
 MAX_WINDOW_S = 300
 LARGEST_WITHOUT_WINDOW = 10
 _NOT_EMULATED = ("DestinationConfig", "FilterCriteria")
+COUNTS: Final = (
+    "ApproximateNumberOfMessages",
+    "ApproximateNumberOfMessagesDelayed",
+    "ApproximateNumberOfMessagesNotVisible",
+)
 
 
 class Queues:
@@ -118,8 +123,10 @@ def install(aws: EmbeddedAws) -> None:
 
 
 def _count_faster(aws: EmbeddedAws) -> None:
-    """moto lists all attributes of a queue with each message that is sent or received, and for them asks each message
-    that waits whether it is visible, by the clock: 4.0 ms to send one where 200 wait, so 0.05 ms (measured)."""
+    """moto lists all attributes of a queue with each message that is sent or received, and for three of them asks each
+    message that waits whether it is visible, by the clock: 4.0 ms to send one where 200 wait. Here those three are
+    counted for who asks for them."""
+    of_others = SQSBackend.get_queue_attributes
 
     def visible(self: Any) -> list[Any]:
         now = unix_time_millis()
@@ -133,10 +140,18 @@ def _count_faster(aws: EmbeddedAws) -> None:
         now = unix_time_millis()
         return sum(one.delayed_until > now for one in self._messages)
 
+    def attributes(self: Any, queue_name: str, names: list[str]) -> dict[str, Any]:
+        counted = [name for name in COUNTS if name in names or "All" in names]
+        found = of_others(self, queue_name, [name for name in names if name not in COUNTS])
+        queue = self.get_queue(queue_name)
+        return {**found, **{name: getattr(queue, models.camelcase_to_underscores(name)) for name in counted}}
+
     aws.replace(models, "camelcase_to_underscores", lru_cache(models.camelcase_to_underscores))
     aws.replace(Queue, "messages", property(visible))
     aws.replace(Queue, "approximate_number_of_messages_not_visible", property(hidden))
     aws.replace(Queue, "approximate_number_of_messages_delayed", property(delayed))
+    aws.replace(Queue, "BASE_ATTRIBUTES", [name for name in Queue.BASE_ATTRIBUTES if name not in COUNTS])
+    aws.replace(SQSBackend, "get_queue_attributes", attributes)
 
 
 def _queue(aws: EmbeddedAws, arn: str) -> Queue:

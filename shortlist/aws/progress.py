@@ -49,7 +49,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
         return self.status not in ("RUNNING", "PENDING_REDRIVE")
 
 
-def follow(client: Any, execution_arn: str, *, clock: Clock, every_s: float = 0.5) -> Iterator[Progress]:
+def follow(client: Any, execution_arn: str, *, clock: Clock, every_s: float = 1.0) -> Iterator[Progress]:
     """Look at an execution every so often; the last look is at its end.
 
     Args:

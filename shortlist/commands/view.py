@@ -26,7 +26,7 @@ _MARKS: Final = {
 _SERIES: Final = {"model": "this model", "popularity": "popularity", "buy_it_again": "bought before"}
 
 
-def watch(client: Any, execution_arn: str, console: Console, *, every_s: float = 0.5) -> Progress:
+def watch(client: Any, execution_arn: str, console: Console, *, every_s: float = 1.0) -> Progress:
     """Show an execution until it ends: a live table on a terminal, a line for each change elsewhere.
 
     Args:
