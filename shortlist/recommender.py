@@ -32,6 +32,11 @@ X: Final = 20  # so many of a user's best new products
 AFFINITY_BLOCK: Final = 65_536
 MOST_USERS: Final = 1000  # users from whom γ is found, and on whom the number of epochs is chosen
 
+MORE_EPOCHS: Final = 1
+"""Of a fit that goes on from an earlier model: better than from scratch, and a second epoch is worse (docs/fm.md)."""
+MOST_KNOWN: Final = 0.75
+"""Share of the events that the earlier model must have known."""
+
 FINAL: Final = "final"
 """Name of the fit on all events; those from which r is learned are `look_back_2` and `look_back_1`."""
 
@@ -60,11 +65,13 @@ class Recommender:
         model: the factorization machine.
         repeat: γ, and what makes r of a pair's history.
         reference_time: the newest interaction, epoch seconds: ages count from here.
+        epochs: those of a fit from scratch, with patience as many as were best; not saved.
     """
 
     model: FactorModel
     repeat: RepeatModel
     reference_time: int
+    epochs: int = 0
 
     def past(self, events: Interactions, shop: Shop, settings: Model) -> History:
         """The pairs of `events`, in the order of user_row, then item_row."""
@@ -116,7 +123,8 @@ def learn(
         weak: what speaks for an item without being a purchase, such as clicks. The factors learn from it, as of the
             newest of `events` where it is younger; it is no part of anybody's past.
         repeat: learned before; None learns it from the newest horizons of `events`, a fit each.
-        start_from: last week's model, aligned to these rows; the final fit goes on from it.
+        start_from: an earlier model, aligned to these rows; the final fit goes on from it. None: from that of the
+            newest look-back, for MORE_EPOCHS, where there is one that is worth it.
         on_epoch: hears of every epoch of every fit, after its checkpoint is written.
         checkpoint: folder for the state of the fits after each epoch, one below it for each; called again with the
             same arguments, they go on from there and end with the same bytes.
@@ -124,12 +132,22 @@ def learn(
     """
     reference_time = int(events.timestamp.max())
     fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
+    epochs = settings.epochs
     if repeat is None:
         views, fits = _look_back(events, fits)
         repeat = _learn_repeat(views, fits)
+        epochs = fits.settings.epochs
+        if start_from is None and views and goes_on(views[0].n_events, len(events)):
+            start_from = views[0].model
+            fits = replace(fits, settings=msgspec.structs.replace(settings, epochs=MORE_EPOCHS))
     known = events if weak is None else events.joined(weak.until(reference_time))
     machine = fits.fit(FINAL, fits.past(known, reference_time), start_from)
-    return Recommender(machine.model, repeat, reference_time)
+    return Recommender(machine.model, repeat, reference_time, epochs)
+
+
+def goes_on(n_known: int, n_events: int) -> bool:
+    """Whether a model that knew so many of the events is worth going on from, or a fit from scratch is better."""
+    return n_known >= MOST_KNOWN * n_events
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,15 +247,19 @@ class _View:
     """What was known at a moment, and what was bought in the horizon after it.
 
     Attributes:
-        users, items: latent rows of the model trained on what was known.
+        model: trained on what was known.
+        users, items: its latent rows.
+        n_events: known.
         seen: pairs known.
         facts: of every seen pair (n_pairs, p).
         came_back: whether the pair was bought in the horizon (n_pairs,).
         bought: pairs of the horizon.
     """
 
+    model: FactorModel
     users: Float32Array
     items: Float32Array
+    n_events: int
     seen: Pairs
     facts: Float32Array
     came_back: BoolArray
@@ -267,7 +289,8 @@ def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View
     """From `moment`, the beginning of the n-th newest horizon; and the epochs that were best, if it is the newest."""
     shop, settings = fits.shop, fits.settings
     horizon = settings.repeat_horizon_days
-    past = fits.past(events.where(events.timestamp <= moment), moment)
+    known = events.where(events.timestamp <= moment)
+    past = fits.past(known, moment)
     later = events.where((events.timestamp > moment) & (events.timestamp <= moment + horizon * DAY_S))
     seen = Pairs(past.indptr, past.item_rows, shop.n_items)
     bought = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)
@@ -283,7 +306,7 @@ def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
     kinds = Kinds.of(_features(machine.model.items, shop.item_features), shop.n_items)
     facts = repeat_facts(past, _affinity(past, users, items), kinds, horizon_days=horizon)
-    view = _View(users, items, seen, facts, came_back, bought)
+    view = _View(machine.model, users, items, len(known), seen, facts, came_back, bought)
     return view, machine.best_epoch or settings.epochs
 
 

@@ -1,8 +1,8 @@
 """Train: the dataset in, the model and its figures on held-out interactions out (Batch: numba and SciPy).
 
-Two fits: one that never sees the held-out part, to be measured; one on everything, to be published. Where the campaign
-wants it, each goes on from its like in the published run. The state after each epoch and the figures of the first fit
-are kept in `checkpoint/`, so that a reclaimed job goes on where it stood.
+Two fits: one that never sees the held-out part, to be measured; one on everything, to be published, which goes on from
+the first. Where the campaign wants it, each goes on from its like in the published run. The state after each epoch, the
+first model and its figures are kept in `checkpoint/`, so that a reclaimed job goes on where it stood.
 """
 
 import shutil
@@ -28,12 +28,11 @@ from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
 from shortlist.measurement import measured
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
-from shortlist.recommender import Recommender, latent, learn
+from shortlist.recommender import MORE_EPOCHS, Recommender, goes_on, latent, learn
 from shortlist.stages.checkpoint import CheckpointFolder, files_below
 from shortlist.stages.course import CourseNotes
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 from shortlist.stages.reuse import reused_run
-from shortlist.stages.warm_start import EPOCHS as WARM_EPOCHS
 from shortlist.stages.warm_start import MEASURED as MEASURED_MODEL
 from shortlist.stages.warm_start import Predecessor, WarmStart, predecessor, warm_start
 from shortlist.training_data import TrainingData
@@ -105,6 +104,8 @@ class _Training:
         warm = warm_start(before, self._dataset, store=self._store) if before else None
         found, repeat = self._measured(warm)
         start = warm.everything if warm else None
+        if start is None and goes_on(len(self._data.known), len(self._data.events)):
+            start = FactorModel.load(self._folder / MEASURED_MODEL)
         settings = msgspec.structs.replace(self._campaign.model, epochs=found.epochs)
         recommender = self._learn("everything", self._data.events, self._data.clicks, settings, repeat, start)
         metrics = msgspec.structs.replace(found.metrics, epochs=self._course.epochs)
@@ -141,10 +142,9 @@ class _Training:
         split = str(read_manifest(self._run_id, "Prepare", store=self._store).summary["split"])
         metrics = measured(recommender, data, self._campaign, split)
         self._progress("measured", {kind: figures.model.recall for kind, figures in metrics.kinds.items()})
-        if self._campaign.model.from_scratch_every > 1:
-            recommender.model.save(self._folder / MEASURED_MODEL)
+        recommender.model.save(self._folder / MEASURED_MODEL)
         recommender.repeat.save(folder)
-        done = _Measured(self._fingerprint, metrics, int(recommender.model.settings["n_epochs"] or 0))
+        done = _Measured(self._fingerprint, metrics, recommender.epochs)
         note.write_bytes(msgspec.json.encode(done))
         self._checkpoint.push()
         return done, recommender.repeat
@@ -159,7 +159,7 @@ class _Training:
         start_from: FactorModel | None,
     ) -> Recommender:
         if start_from is not None:
-            settings = msgspec.structs.replace(settings, epochs=WARM_EPOCHS)
+            settings = msgspec.structs.replace(settings, epochs=MORE_EPOCHS)
 
         def on_epoch(fit: str, report: EpochReport) -> None:
             done = self._course.note(purpose, fit, report)
@@ -206,7 +206,7 @@ class _Training:
 
 
 class _Measured(msgspec.Struct, frozen=True):
-    """The figures of the first fit, how many epochs it had, and what they were made from."""
+    """The figures of the first fit, how many epochs one from scratch has, and what they were made from."""
 
     fingerprint: str
     metrics: HoldoutMetrics

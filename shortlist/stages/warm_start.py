@@ -22,8 +22,6 @@ from shortlist.ports import ObjectStore, RunsTable
 from shortlist.stages.evaluate import published_before
 from shortlist.stages.resume import read_campaign
 
-EPOCHS: Final = 1
-"""Of a fit that goes on: a second changes nothing after a week of purchases (docs/fm.md)."""
 MEASURED: Final = "measured/"
 """Below `model/`: the model that was measured. It never saw the held-out interactions, nor any that came after them."""
 

@@ -13,7 +13,7 @@ from shortlist.fm.history import DAY_S, Interactions
 from shortlist.fm.kinds import Kinds
 from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import repeat_facts
-from shortlist.recommender import DEFAULT_GAMMA, Recommender, Shop, latent, learn
+from shortlist.recommender import DEFAULT_GAMMA, MORE_EPOCHS, Recommender, Shop, latent, learn
 
 N_USERS, N_ITEMS, DAYS = 120, 40, 160
 NOW = 20_000 * DAY_S
@@ -196,9 +196,25 @@ def test_with_patience_the_fits_have_as_many_epochs_as_were_best_a_horizon_ago(r
     recalls = [report.metric or 0.0 for report in heard.pop("look_back_1")]
     best = recalls.index(max(recalls)) + 1
     assert len(recalls) == best + 2 < 30
-    assert [len(reports) for reports in heard.values()] == [best] * (1 if repeat_weight == 0 else 2)
+    assert {fit: len(reports) for fit, reports in heard.items()} == {
+        **({"look_back_2": best} if repeat_weight is None else {}),
+        "final": MORE_EPOCHS,
+    }
     assert all(report.metric is None for reports in heard.values() for report in reports)
-    assert recommender.model.settings["n_epochs"] == best
+    assert recommender.epochs == best
+
+
+@pytest.mark.parametrize(("days", "epochs"), [(60, SETTINGS.epochs), (DAYS, MORE_EPOCHS)])
+def test_the_final_fit_goes_on_from_the_newest_look_back_where_that_knew_most(days, epochs):
+    events = purchases()
+    newest = events.where(events.timestamp > NOW - days * DAY_S)  # a look-back leaves twenty days out
+    heard: list[str] = []
+
+    recommender = learn(newest, Shop(N_USERS, N_ITEMS), SETTINGS, on_epoch=lambda fit, report: heard.append(fit))
+
+    assert heard.count("look_back_1") == SETTINGS.epochs
+    assert heard.count("final") == epochs
+    assert recommender.epochs == SETTINGS.epochs
 
 
 def files(folder: Path) -> dict[Path, bytes]:
@@ -236,6 +252,6 @@ def test_a_training_cut_off_in_any_of_its_fits_goes_on_there_to_the_same_bytes(t
     ).save(tmp_path / "resumed")
 
     # THEN only the epochs that were left are run
-    assert undisturbed == [(fit, epoch) for fit in ("look_back_1", "look_back_2", "final") for epoch in (1, 2, 3)]
+    assert undisturbed == [*((f"look_back_{n}", epoch) for n in (1, 2) for epoch in (1, 2, 3)), ("final", 1)]
     assert heard == undisturbed[undisturbed.index(cut_off) + 1 :]
     assert files(tmp_path / "resumed") == files(tmp_path / "undisturbed")

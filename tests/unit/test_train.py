@@ -17,7 +17,7 @@ from shortlist.contracts.payloads import Run, StageRequest
 from shortlist.contracts.records import CurrentRun, Response
 from shortlist.dataset.dataset import Dataset
 from shortlist.errors import ContractError
-from shortlist.recommender import Recommender, latent
+from shortlist.recommender import MORE_EPOCHS, Recommender, latent
 from shortlist.recommender import Shop as Sizes
 from shortlist.stages.prepare import prepare
 from shortlist.stages.train import train
@@ -150,7 +150,11 @@ def test_a_job_reclaimed_in_the_second_fit_does_not_measure_again(shop: Shop) ->
     assert "measured" not in events
 
 
-def test_the_published_fit_has_the_epochs_that_were_found_and_every_epoch_is_told(shop: Shop) -> None:
+@pytest.mark.parametrize("measured_knows_enough", [True, False])
+def test_the_published_fit_goes_on_from_the_measured_model_or_has_the_epochs_that_were_found(
+    shop: Shop, measured_knows_enough: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shortlist.stages.train.goes_on", lambda n_known, n_events: measured_knows_enough)
     store = MemoryStore()
     heard: list[dict[str, Any]] = []
     model = {"model": CAMPAIGN["model"] | {"epochs": 12, "patience": 1, "repeat_horizon_days": 14.0}}
@@ -167,7 +171,8 @@ def test_the_published_fit_has_the_epochs_that_were_found_and_every_epoch_is_tol
     epochs = metrics("r1", store).epochs
     recalls = [one.recall or 0.0 for one in epochs if (one.purpose, one.fit) == ("measurement", "look_back_1")]
     final = [one.epoch for one in epochs if (one.purpose, one.fit) == ("everything", "final")]
-    assert final == list(range(1, recalls.index(max(recalls)) + 2))
+    best = recalls.index(max(recalls)) + 1
+    assert final == list(range(1, 1 + (MORE_EPOCHS if measured_knows_enough else best)))
     assert len(recalls) < 12
     assert [(one["purpose"], one["fit"], one["epoch"], one.get("recall")) for one in heard] == [
         (one.purpose, one.fit, one.epoch, one.recall) for one in epochs
