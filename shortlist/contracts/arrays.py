@@ -151,7 +151,7 @@ class UserShard(Npz):
         latent: float32 (n, d), rows a_u.
         indptr: int64 (n + 1,).
         item_rows: int32 (nnz,), seen items.
-        repeat: float32 (nnz,), γ·r(u,i), the repeat-purchase term (docs/fm.md).
+        repeat: float32 (nnz,), ρ(u,i), the repeat-purchase term (docs/fm.md).
         weight: float32 (nnz,), confidence of the pair as trained.
         last_seen: int64 (nnz,), epoch seconds of the newest interaction of the pair.
         days: int32 (nnz,), on how many days the user took the item.

@@ -3,8 +3,8 @@
 The user's row is where the gradient of its least squares is zero, S u = Σ_j c_j (t_j − v_jᵀu) v_j + λ_u m_u + pull
 with S = α₀ Σ v vᵀ + λ_u, so the score is a sum over the purchases and what is known without them:
 
-    a_u · a_i + γ r = Σ_j c_j (t_j − v_jᵀu) v_iᵀS⁻¹v_j  +  λ_u v_iᵀS⁻¹m_u  +  (b_i + v_iᵀS⁻¹ pull)  +  γ r(u, i)
-                      purchases                           features            base                     repeat
+    a_u · a_i + ρ = Σ_j c_j (t_j − v_jᵀu) v_iᵀS⁻¹v_j  +  λ_u v_iᵀS⁻¹m_u  +  (b_i + v_iᵀS⁻¹ pull)  +  ρ(u, i)
+                    purchases                           features            base                     repeat
 
 (representer theorem: Schölkopf, Herbrich, Smola 2001; named for explanations by Yeh et al. 2018). Base is the score for
 somebody without purchases and features, base and features together that for the user had they bought nothing.
@@ -43,7 +43,7 @@ class Explanation:
         purchases: float32 (n, n_bought), of each seen item of the user; an item's own earlier purchases among them.
         features: float32 (n,), of the user's features.
         base: float32 (n,), of the item for somebody without purchases and features: its bias, mostly.
-        repeat: float32 (n,), γ r; 0 for items that the user has not bought.
+        repeat: float32 (n,), ρ; 0 for items that the user has not bought.
     """
 
     purchases: Float32Array
@@ -74,7 +74,7 @@ def explain(
         items: item latent matrix (n_items, D + 1), of which the first d factors are the solver's, the last the bias.
         bought: the user's seen items (n_bought,), ascending.
         confidence: of each as trained (n_bought,).
-        repeat: γ r of each (n_bought,).
+        repeat: ρ of each (n_bought,).
         latent, prior: the user's row and prior row (D + 1,).
         listed: item rows (n,).
     """
