@@ -73,7 +73,7 @@ def make_world(n_interactions: int, n_users: int, n_items: int, seed: int = 42) 
         tastes,
         taste_of,
         popularity,
-        np.bincount(taste_of, popularity, TASTES),
+        np.bincount(taste_of, popularity, TASTES).astype(np.float64),
     )
 
 
@@ -104,7 +104,8 @@ class _Draw:
 def _counts(n_interactions: int, n_users: int, most: int, rng: np.random.Generator) -> Int64Array:
     """Purchases of every user: many buy little, few buy much; they sum to about `n_interactions`."""
     activity = rng.lognormal(0, 1, n_users)
-    return np.clip(np.round(activity * (n_interactions / activity.sum())), 1, most).astype(np.int64)
+    wanted: Float64Array = np.round(activity * (n_interactions / activity.sum()))
+    return np.clip(wanted, 1, most).astype(np.int64)
 
 
 def _purchases(counts: Int64Array, tastes: Int32Array, draw: _Draw, n_items: int, seed: int) -> csr_array:

@@ -123,7 +123,7 @@ def _figures(contender: Contender, kept: Shop, removed: Shop, settings: Settings
     started = time.process_time()
     users, items = contender.recommend(kept, removed.features, settings)
     seconds = time.process_time() - started
-    nothing = csr_array(removed.purchases.shape, dtype=np.float32)
+    nothing = csr_array(removed.purchases.shape)
     return *recall_and_ndcg(users, items, nothing, removed.purchases), seconds
 
 
@@ -137,7 +137,7 @@ def lightfm(kept: Shop, features: csr_array, settings: Settings) -> Rows:
     trained_with: Any = {f"{side}_features": _side_by_side([ids, kept.features])}
     model = LightFM(no_components=given.pop("n_factors"), loss="warp", random_state=42, **given)
     model.fit(csr_matrix(kept.purchases).tocoo(), **trained_with, epochs=epochs, num_threads=1)
-    alone = _side_by_side([csr_array((features.shape[0], n_kept), dtype=np.float32), features])
+    alone = _side_by_side([csr_array((features.shape[0], n_kept)), features])
     users = model.get_user_representations(alone if side == "user" else None)[1]
     bias, items = model.get_item_representations(alone if side == "item" else None)
     return np.column_stack([users, np.ones(len(users), np.float32)]), np.column_stack([items, bias])

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from scipy.stats import rankdata
 
-from bench._folds import Problem, Runs, Settings, load, packages, parser, settings_of, take_turns
+from bench._folds import Problem, Runs, load, packages, parser, settings_of, take_turns
 from bench._report import write_json
 from shortlist.contracts.arrays import BoolArray, Float64Array
 from shortlist.errors import DatasetError
@@ -39,11 +39,12 @@ def main(arguments: Sequence[str]) -> None:
         runs = take_turns(problem, settings, names)
     except DatasetError as error:
         sys.exit(str(error))
-    results = [{**figures(problem, run, settings), **run.times(), "settings": asdict(settings)} for run in runs]
+    results: list[dict[str, object]] = []
     table = Table("name", "AUC", "log-loss", "calibration error", "ms an epoch", "CPU ms an epoch", "seconds", "MiB")
-    for row in results:
+    for run in runs:
+        row = figures(problem, run) | run.times()
         table.add_row(
-            str(row["name"]),
+            run.name,
             f"{row['auc']:.4f}",
             f"{row['log_loss']:.4f}",
             f"{row['calibration_error']:.4f}",
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str]) -> None:
             f"{row['seconds_total']:.1f}",
             f"{row['peak_rss_mib']:.0f}",
         )
+        epochs = len(run.outcomes[0].epoch_seconds)
+        named = {"name": run.name, "n_factors": settings.n_factors, "epochs": epochs}
+        results.append({**named, **row, "settings": asdict(settings)})
     Console(width=120).print(table)
     if given.plot:
         draw(problem, runs, given.plot)
@@ -59,7 +63,7 @@ def main(arguments: Sequence[str]) -> None:
         write_json(given.json, results, packages(names))
 
 
-def figures(problem: Problem, run: Runs, settings: Settings) -> dict[str, object]:
+def figures(problem: Problem, run: Runs) -> dict[str, float]:
     """Means over the folds; the calibration error is the mean distance from the diagonal, by cases."""
     folds = [
         (problem.targets[test] > 0, outcome.predicted.astype(np.float64))
@@ -67,9 +71,6 @@ def figures(problem: Problem, run: Runs, settings: Settings) -> dict[str, object
     ]
     said, came, n = reliability(*(np.concatenate(part) for part in zip(*folds, strict=True)))
     return {
-        "name": run.name,
-        "n_factors": settings.n_factors,
-        "epochs": len(run.outcomes[0].epoch_seconds),
         "auc": round(float(np.mean([auc(*fold) for fold in folds])), 5),
         "log_loss": round(float(np.mean([log_loss(*fold) for fold in folds])), 5),
         "calibration_error": round(float((np.abs(said - came) * n).sum() / n.sum()), 5),

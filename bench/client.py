@@ -46,12 +46,11 @@ def main(arguments: Sequence[str]) -> None:
         lists.put(stored(user) for user in range(given.users))
         runs.move_current(CurrentRun(campaign=CAMPAIGN, run_id=RUN, published_at="", previous_run_id=""))
         page = Client(lists, runs, SystemClock())
-        key = {"run_id": {"S": RUN}}
         results = take_turns(
             {
                 "shortlist.client": lambda user: page.top(user, CAMPAIGN),
                 "boto3 get_item": lambda user: dynamodb.get_item(
-                    TableName="recommendations", Key={"user_id": {"S": user}, **key}
+                    TableName="recommendations", Key={"user_id": {"S": user}, "run_id": {"S": RUN}}
                 ),
             },
             [f"user-{number % given.users}" for number in range(given.calls)],

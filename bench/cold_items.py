@@ -112,7 +112,8 @@ def movielens(folder: Path) -> Shop:
                         (film, words.setdefault(f"{column} {word}", len(words)))
                         for word in row[column].lower().split(separator)
                     ]
-    features = ones(*np.array(said).T, (len(films), len(words)))
+    film_rows, word_columns = np.array(said).T
+    features = ones(film_rows, word_columns, (len(films), len(words)))
     return Shop(ones(rows, columns, (len(users), len(films))), with_constant(features))
 
 

@@ -16,7 +16,6 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from scipy.sparse import csr_array
 
 from bench._report import print_table, write_json
 from bench.purchases import KINDS, Split, X, read
@@ -48,12 +47,7 @@ class Known:
         events = split.train.where(split.train.timestamp <= moment)
         users, user_row = np.unique(events.user_row, return_inverse=True)
         items, item_row = np.unique(events.item_row, return_inverse=True)
-        shop = Shop(
-            len(users),
-            len(items),
-            csr_array(split.shop.user_features)[users],
-            csr_array(split.shop.item_features)[items],
-        )
+        shop = Shop(len(users), len(items), split.shop.user_features[users], split.shop.item_features[items])
         events = Interactions(user_row.astype(np.int32), item_row.astype(np.int32), events.timestamp, events.weight)
         return cls(users.astype(np.int64), items.astype(np.int64), shop, events)
 
@@ -81,9 +75,10 @@ def main(arguments: Sequence[str]) -> None:
         SCRATCH: lambda: fit_history(past, split.shop, settings),
         WARM: lambda: fit_history(past, split.shop, warm_settings, start_from=start),
     }
-    results = measured(split, settings, trainings, fits, given.rounds)
+    found = measured(split, settings, trainings, fits, given.rounds)
+    results = [{"name": name, **row} for name, row in found.items()]
     print_table(results, (*COLUMNS, *TIMES))
-    shares = {name: results[1][name] / results[0][name] for name in TIMES}
+    shares = {name: found[WARM][name] / found[SCRATCH][name] for name in TIMES}
     print("share of the time from scratch:", ", ".join(f"{name} {share:.2f}" for name, share in shares.items()))
     if given.json:
         write_json(given.json, results, ("numpy", "numba", "scipy"), arguments=list(arguments), share_of_time=shares)
@@ -124,8 +119,8 @@ def measured(
     trainings: dict[str, Callable[[], Recommender]],
     fits: dict[str, Callable[[], object]],
     rounds: int,
-) -> list[dict[str, float]]:
-    """A line of the table for each name; times are medians."""
+) -> dict[str, dict[str, float]]:
+    """Recall, NDCG and times, which are medians, by name."""
     seconds: dict[str, list[tuple[float, float, float]]] = {name: [] for name in trainings}
     recommenders = {}
     for turn in range(rounds):
@@ -137,12 +132,12 @@ def measured(
             fits[name]()
             seconds[name].append((total, cpu, time.process_time() - cpu_started))
             print(f"{turn + 1}/{rounds} {name}: {total:.1f} s, {cpu:.1f} CPU s", flush=True)
-    results = []
+    found = {}
     for name, recommender in recommenders.items():
         times = (median(column) for column in zip(*seconds[name], strict=True))
-        row = {"name": name, **figures(recommender, split, settings)}
-        results.append(row | {key: round(value, 3) for key, value in zip(TIMES, times, strict=True)})
-    return results
+        rounded = {key: round(value, 3) for key, value in zip(TIMES, times, strict=True)}
+        found[name] = figures(recommender, split, settings) | rounded
+    return found
 
 
 def figures(recommender: Recommender, split: Split, settings: Model) -> dict[str, float]:
@@ -150,7 +145,7 @@ def figures(recommender: Recommender, split: Split, settings: Model) -> dict[str
     users, items = latent(recommender.model, split.shop)
     past = recommender.past(split.train, split.shop, settings)
     ranked = rank(users, items, recommender.pair_repeat(past, split.shop, users, items), split.seen, split.users, X)
-    found = {}
+    found: dict[str, float] = {}
     for kind, relevant in zip(KINDS, (split.held_out, split.new), strict=True):
         metrics = measure(make_lists(ranked, split.seen, kind, X), split.users, relevant, X)
         found |= {f"{kind}_recall_at_20": metrics.recall, f"{kind}_ndcg_at_20": metrics.ndcg}

@@ -54,12 +54,21 @@ def measure(train: csr_array, k: int, rounds: int) -> list[dict[str, float | str
     sides = [(train, users, items), (csr_array(train.T), items, users)]
     pairs, numbers = 2.0 * train.nnz * k, float(users.size + items.size)
     with threads(1) as crew:
+
+        def rotate() -> None:
+            for side in (users, items) * 2:
+                crew.rotate(side, rotation)
+
+        def both_halves(*, near: bool = False) -> None:
+            for side in sides:
+                solve(*side, near=near)
+
         parts: dict[str, tuple[Work, float]] = {
             "sgemm": (lambda: product @ product, 2.0 * SQUARE**3),
-            "rotations": (lambda: [crew.rotate(side, rotation) for side in (users, items) * 2], 4 * numbers * k),
+            "rotations": (rotate, 4 * numbers * k),
             "Gramians": (lambda: [crew.gram(side) for side in (users, items)], numbers * k),
-            "rows": (lambda: [solve(*side) for side in sides], 4 * (STEPS + 1) * pairs),
-            "rows, cached": (lambda: [solve(*side, near=True) for side in sides], 4 * (STEPS + 1) * pairs),
+            "rows": (both_halves, 4 * (STEPS + 1) * pairs),
+            "rows, cached": (lambda: both_halves(near=True), 4 * (STEPS + 1) * pairs),
         }
         seconds = take_turns(parts, rounds)
     peak = parts["sgemm"][1] / seconds["sgemm"]

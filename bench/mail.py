@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from email import message_from_bytes
 from email.message import EmailMessage
@@ -23,7 +23,7 @@ from email.policy import SMTP, default
 from email.utils import format_datetime
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
@@ -64,8 +64,11 @@ def main(arguments: Sequence[str]) -> None:
     if given.shard:
         print(json.dumps(send_shard(given.shard, given.via, given.port)))
         return
-    report = {"composed": composed(given.messages, given.rounds), "mime": mimes(given.messages, given.rounds)}
-    report["sent"] = sent(given.recipients, given.rounds)
+    report = {
+        "composed": composed(given.messages, given.rounds),
+        "mime": mimes(given.messages, given.rounds),
+        "sent": sent(given.recipients, given.rounds),
+    }
     print(json.dumps(report, indent=2))
 
 
@@ -122,7 +125,7 @@ def campaign(via: Via = "ses", port: int = 0) -> Campaign:
     return Campaign(name="bench", mail=mail)
 
 
-def composed(messages: int, rounds: int) -> dict[str, Any]:
+def composed(messages: int, rounds: int) -> dict[str, int]:
     """Whole messages: template, links, token, MIME."""
     composer = Composer(campaign(), run_id="bench", as_of=AS_OF, unsubscribe_url=URL, keys=KEYS)
     work = [(recipient(number), items(number)) for number in range(messages)]
@@ -135,7 +138,7 @@ def composed(messages: int, rounds: int) -> dict[str, Any]:
     return _rates({"shortlist": compose}, messages, rounds) | {"bytes_a_message": int(median(sizes))}
 
 
-def mimes(messages: int, rounds: int) -> dict[str, Any]:
+def mimes(messages: int, rounds: int) -> dict[str, int]:
     """The MIME of bodies that are rendered already."""
     composer = Composer(campaign(), run_id="bench", as_of=AS_OF, unsubscribe_url=URL, keys=KEYS)
     body = _body(composer.compose(recipient(1), items(1)).mime)
@@ -169,7 +172,7 @@ def standard(envelope: Envelope, body: Rendered) -> bytes:
     return message.as_bytes()
 
 
-def sent(recipients: int, rounds: int) -> dict[str, Any]:
+def sent(recipients: int, rounds: int) -> dict[Via, dict[str, float]]:
     """Shards of so many recipients, each in a process of its own, by either transport in turns."""
     from aiosmtpd.controller import Controller  # here, so that the senders' processes hold neither of the servers
 
@@ -283,7 +286,7 @@ def _send_apart(aws: "EmbeddedAws", key: str, via: Via, port: int) -> dict[str, 
     return found
 
 
-def _rates(contenders: dict[str, Callable[[], None]], messages: int, rounds: int) -> dict[str, Any]:
+def _rates(contenders: dict[str, Callable[[], None]], messages: int, rounds: int) -> dict[str, int]:
     """Messages a CPU second of each, the median of rounds in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(rounds):
@@ -294,7 +297,7 @@ def _rates(contenders: dict[str, Callable[[], None]], messages: int, rounds: int
     return {name: round(messages / median(took)) for name, took in seconds.items()}
 
 
-def _middle(values: Any) -> float:
+def _middle(values: Iterable[float]) -> float:
     return round(median(values), 1)
 
 

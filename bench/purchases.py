@@ -41,10 +41,18 @@ IMPLICIT: Final = {"factors": 64, "regularization": 10.0, "iterations": 8, "rand
 
 
 @dataclass(frozen=True, slots=True)
+class Groceries(Shop):
+    """The shop whose two sides both have features."""
+
+    user_features: csr_array
+    item_features: csr_array
+
+
+@dataclass(frozen=True, slots=True)
 class Split:
     """The shop before the cutoff, and what was bought after it."""
 
-    shop: Shop
+    shop: Groceries
     train: Interactions
     seen: Pairs
     held_out: Pairs
@@ -135,7 +143,7 @@ def read(weeks_back: int = 0) -> Split:
     events = Interactions(
         user_row.astype(np.int32), item_row.astype(np.int32), timestamp, np.ones(len(timestamp), np.float32)
     )
-    shop = Shop(
+    shop = Groceries(
         len(user_ids),
         len(item_ids),
         one_hot(pq.read_table(folder / "demographics.parquet"), "household_id", user_ids, USER_FEATURES),

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from scipy.sparse import csr_array
@@ -111,7 +112,7 @@ def _pairs(path: Path) -> tuple[Int64Array, Int64Array]:
     return np.array(users, np.int64), np.array(items, np.int64)
 
 
-def _matrix(users: Int64Array, items: Int64Array, shape: tuple[int, int]) -> csr_array:
+def _matrix(users: NDArray[np.integer], items: NDArray[np.integer], shape: tuple[int, int]) -> csr_array:
     matrix = csr_array((np.ones(len(users), np.float32), (users, items)), shape=shape)
     matrix.sum_duplicates()
     matrix.data[:] = 1

@@ -26,29 +26,31 @@ def main(arguments: Sequence[str]) -> None:
         runs = take_turns(problem, settings, names)
     except DatasetError as error:
         sys.exit(str(error))
-    results = [
-        {
-            "name": run.name,
-            "n_factors": settings.n_factors,
-            "epochs": len(run.outcomes[0].epoch_seconds),
-            "rmse": round(float(np.mean(rmse(problem, run))), 5),
-            "rmse_of_folds": [round(value, 5) for value in rmse(problem, run)],
-            **run.times(),
-            "settings": asdict(settings),
-        }
-        for run in runs
-    ]
+    results: list[dict[str, object]] = []
     table = Table("name", "RMSE", "± over folds", "ms an epoch", "CPU ms an epoch", "seconds", "MiB", "dimensions")
-    for row, run in zip(results, runs, strict=True):
+    for run in runs:
+        of_folds, times = rmse(problem, run), run.times()
+        mean = round(float(np.mean(of_folds)), 5)
         table.add_row(
             run.name,
-            f"{row['rmse']:.4f}",
-            f"{np.std(rmse(problem, run)):.4f}",
-            f"{1e3 * row['seconds_per_epoch']:.1f}",
-            f"{1e3 * row['cpu_seconds_per_epoch']:.1f}",
-            f"{row['seconds_total']:.1f}",
-            f"{row['peak_rss_mib']:.0f}",
-            str(row["dimensions"]),
+            f"{mean:.4f}",
+            f"{np.std(of_folds):.4f}",
+            f"{1e3 * times['seconds_per_epoch']:.1f}",
+            f"{1e3 * times['cpu_seconds_per_epoch']:.1f}",
+            f"{times['seconds_total']:.1f}",
+            f"{times['peak_rss_mib']:.0f}",
+            str(times["dimensions"]),
+        )
+        results.append(
+            {
+                "name": run.name,
+                "n_factors": settings.n_factors,
+                "epochs": len(run.outcomes[0].epoch_seconds),
+                "rmse": mean,
+                "rmse_of_folds": [round(value, 5) for value in of_folds],
+                **times,
+                "settings": asdict(settings),
+            }
         )
     Console(width=120).print(table)
     if given.json:

@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.purchases import read
 from bench.ranking import read_adjacency
 from bench.retrieval import SETTINGS
 from shortlist.config import Model
+from shortlist.contracts.arrays import Float32Array
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.model import FactorModel
 from shortlist.latent import item_latent, user_latent, user_prior
@@ -35,7 +37,14 @@ def main(arguments: Sequence[str]) -> None:
 
 def _of_file(out: Path, train: Path, n_factors: int) -> None:
     pairs, _ = read_adjacency(train, train)
-    model = FactorizationMachine(n_factors=n_factors, epochs=5, **SETTINGS).fit(pairs).model
+    machine = FactorizationMachine(
+        n_factors=n_factors,
+        epochs=5,
+        unobserved_weight=SETTINGS["unobserved_weight"],
+        regularization=SETTINGS["regularization"],
+        regularization_exponent=SETTINGS["regularization_exponent"],
+    )
+    model = machine.fit(pairs).model
     users = user_latent(model)
     _save(out, model, users, item_latent(model), np.zeros_like(users), pairs.indptr, pairs.indices, pairs.data)
 
@@ -52,13 +61,21 @@ def _of_groceries(out: Path, n_factors: int) -> None:
 def _save(
     out: Path,
     model: FactorModel,
-    users: np.ndarray,
-    items: np.ndarray,
-    prior: np.ndarray,
-    indptr: np.ndarray,
-    seen: np.ndarray,
-    weight: np.ndarray,
+    users: Float32Array,
+    items: Float32Array,
+    prior: Float32Array,
+    indptr: NDArray[np.integer],
+    seen: NDArray[np.integer],
+    weight: NDArray[np.floating],
 ) -> None:
-    rows = {"users": users, "items": items, "prior": prior, "weight": weight.astype(np.float32)}
-    pairs = {"indptr": indptr.astype(np.int64), "seen": seen.astype(np.int32)}
-    np.savez(out, allow_pickle=False, **rows, **pairs, **{name: np.array(model.settings[name]) for name in SETTINGS})
+    np.savez(
+        out,
+        allow_pickle=False,
+        users=users,
+        items=items,
+        prior=prior,
+        weight=weight.astype(np.float32),
+        indptr=indptr.astype(np.int64),
+        seen=seen.astype(np.int32),
+        **{name: np.array(model.settings[name]) for name in SETTINGS},
+    )

@@ -12,17 +12,18 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 from typing import Final
 
 import numpy as np
 from matplotlib.figure import Figure
+from scipy.sparse import csr_array
 
 from bench._generator import World, make_world
 from bench._report import print_table, write_json
-from shortlist.contracts.arrays import Float32Array
+from shortlist.contracts.arrays import Float32Array, Float64Array
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.model import FactorModel
 from shortlist.fm.progress import EpochReport
@@ -49,6 +50,9 @@ COLUMNS: Final = (
     "hit_chance_truth",
     "hit_chance_popularity",
 )
+
+Line = dict[str, float | str | None]
+"""A line of the table; None for what is not measured at its size."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -88,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _alone(size: int, users: int, items: int, given: argparse.Namespace) -> dict[str, float]:
+def _alone(size: int, users: int, items: int, given: argparse.Namespace) -> Line:
     """The result of one size, from a process of its own."""
     command = [sys.executable, "-m", "bench", "scale", "--alone", "--interactions", str(size)]
     command += ["--users", str(users), "--items", str(items), "--n-factors", str(given.n_factors)]
@@ -96,12 +100,11 @@ def _alone(size: int, users: int, items: int, given: argparse.Namespace) -> dict
     command += ["--one-core-up-to", given.one_core_up_to]
     command += ["--features"] if given.features else []
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    result: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    result: Line = json.loads(done.stdout.splitlines()[-1])
     return result
 
 
-def measure(size: int, n_users: int, n_items: int, given: argparse.Namespace) -> dict[str, float | str | None]:
-    """One line of the table; None for what is not measured at its size."""
+def measure(size: int, n_users: int, n_items: int, given: argparse.Namespace) -> Line:
     cores = available_cores()
     with threads(cores):
         at_start = peak_rss_mib()  # Python, its libraries and the kernels
@@ -163,7 +166,7 @@ def _fit(
     return machine.fit(world.purchases, *_features(world, given), validate=validate, on_epoch=told)
 
 
-def _features(world: World, given: argparse.Namespace) -> tuple[object, object]:
+def _features(world: World, given: argparse.Namespace) -> tuple[csr_array | None, csr_array | None]:
     return (world.user_features, world.item_features) if given.features else (None, None)
 
 
@@ -188,9 +191,14 @@ def _against_truth(world: World, machine: FactorizationMachine, given: argparse.
     }
 
 
-def plot(results: Sequence[Mapping[str, float]], cores: int) -> Figure:
+def plot(results: Sequence[Line], cores: int) -> Figure:
     """Seconds an epoch and memory by the number of purchases, both axes logarithmic, beside what is proportional."""
-    sizes = np.array([result["interactions"] for result in results], float)
+
+    def column(name: str) -> Float64Array:
+        """NaN, of which nothing is drawn, where there is None."""
+        return np.array([result[name] for result in results], np.float64)
+
+    sizes = column("interactions")
     figure = Figure(figsize=(9, 3.8), layout="constrained")
     time_axes, memory_axes = figure.subplots(1, 2)
     lines = {
@@ -199,12 +207,12 @@ def plot(results: Sequence[Mapping[str, float]], cores: int) -> Figure:
         "cpu_seconds_per_epoch": f"{cores} cores, of processor time",
     }
     for name, label in lines.items():
-        time_axes.plot(sizes, np.array([result[name] for result in results], float), "o-", label=label)
-    last = results[-1]["cpu_seconds_per_epoch"]
+        time_axes.plot(sizes, column(name), "o-", label=label)
+    last = column("cpu_seconds_per_epoch")[-1]
     time_axes.plot(sizes, last * sizes / sizes[-1], ":", color="grey", label="proportional")
     time_axes.set_ylabel("seconds an epoch")
-    held = np.array([result["matrices_and_factors_mib"] for result in results])
-    peak = [result["peak_rss_mib"] - result["rss_at_start_mib"] for result in results]
+    held = column("matrices_and_factors_mib")
+    peak = column("peak_rss_mib") - column("rss_at_start_mib")
     memory_axes.plot(sizes, peak, "o-", label="peak above the start")
     memory_axes.plot(sizes, 2.5 * held, ":", color="grey", label="2.5 × matrices and factors")
     memory_axes.plot(sizes, held, "--", color="grey", label="matrices and factors")

@@ -18,19 +18,12 @@ from typing import Final
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from bench._report import write_json
 from shortlist.aws.clock import SystemClock
 from shortlist.config import Campaign
-from shortlist.contracts.arrays import (
-    CATALOGUE_NUMBERS,
-    CATALOGUE_STRINGS,
-    Catalogue,
-    Float32Array,
-    StringTable,
-    Withheld,
-    npy_bytes,
-)
+from shortlist.contracts.arrays import Catalogue, Float32Array, StringTable, Withheld, npy_bytes
 from shortlist.contracts.inputs import PinnedRun
 from shortlist.contracts.keys import RunKeys
 from shortlist.contracts.lists import LIST_KINDS
@@ -162,11 +155,17 @@ def make_up(store: FolderStore, n_users: int, n_items: int, purchases: int) -> N
 
 
 def _catalogue(n_items: int) -> Catalogue:
-    strings = {name: StringTable.of(map(WORDS[name], range(n_items))) for name in CATALOGUE_STRINGS}
-    numbers = {name: np.ones(n_items, kind) for name, kind in CATALOGUE_NUMBERS.items()}
     never = np.full(n_items, -1, np.int64)
-    times = dict.fromkeys(("available_from", "available_until", "offer_from", "offer_until"), never)
-    return Catalogue(**strings, **{**numbers, **times})
+    return Catalogue(
+        **{name: StringTable.of(map(word, range(n_items))) for name, word in WORDS.items()},
+        price=np.ones(n_items),
+        margin=np.ones(n_items),
+        available_from=never,
+        available_until=never,
+        in_stock=np.ones(n_items, np.bool_),
+        offer_from=never,
+        offer_until=never,
+    )
 
 
 def _no_features(n_rows: int) -> FeatureMatrix:
@@ -183,7 +182,7 @@ def _model(rng: np.random.Generator, n_users: int, n_items: int, purchases: int)
 
     first, step = rng.integers(0, n_items, n_users), max(1, n_items // purchases)
     rows = np.sort((first[:, None] + step * np.arange(min(purchases, n_items))) % n_items, axis=1).ravel()
-    history = {
+    history: dict[str, NDArray[np.generic]] = {
         "indptr": np.arange(0, len(rows) + 1, len(rows) // n_users, dtype=np.int64),
         "item_rows": rows.astype(np.int32),
         "repeat": rng.random(len(rows), dtype=np.float32),
