@@ -82,8 +82,7 @@ class Recommender:
         if self.repeat.gamma == 0:
             return np.zeros(len(past.item_rows), np.float32)
         affinity = _affinity(past, users, items)
-        kinds = Kinds.of(_features(self.model.items, shop.item_features), shop.n_items)
-        facts = repeat_facts(past, affinity, kinds, horizon_days=self.repeat.horizon_days)
+        facts = _facts(past, affinity, self.model, shop, self.repeat.horizon_days)
         return self.repeat.chance(facts) * np.float32(self.repeat.gamma) - affinity
 
     def save(self, folder: Path) -> None:
@@ -304,8 +303,7 @@ def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View
     machine = fits.fit(f"look_back_{n}", past, validate=recall_of_new if validated else None)
     users, items = latent(machine.model, shop)
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
-    kinds = Kinds.of(_features(machine.model.items, shop.item_features), shop.n_items)
-    facts = repeat_facts(past, _affinity(past, users, items), kinds, horizon_days=horizon)
+    facts = _facts(past, _affinity(past, users, items), machine.model, shop, horizon)
     view = _View(machine.model, users, items, len(known), seen, facts, came_back, bought)
     return view, machine.best_epoch or settings.epochs
 
@@ -341,6 +339,12 @@ def _affinity(past: History, users: Float32Array, items: Float32Array) -> Float3
         block = slice(start, start + AFFINITY_BLOCK)
         affinity[block] = np.einsum("nk,nk->n", users[user_rows[block]], items[past.item_rows[block]])
     return affinity
+
+
+def _facts(past: History, affinity: Float32Array, model: FactorModel, shop: Shop, horizon_days: float) -> Float32Array:
+    """What r is made of, with the items' kinds where the model was trained with features."""
+    kinds = Kinds.of(_features(model.items, shop.item_features), shop.n_items)
+    return repeat_facts(past, affinity, kinds, horizon_days=horizon_days)
 
 
 def _find_gamma(view: _View) -> float:

@@ -25,7 +25,7 @@ from shortlist.fm.model import FactorModel
 from shortlist.fm.new_items import fit_to_purchases
 from shortlist.fm.ridge import FeatureRidge, self_interaction
 from shortlist.fm.storage import Settings
-from shortlist.fm.threads import Threads, aligned
+from shortlist.fm.threads import Threads, aligned, shares
 from shortlist.fm.totals import split
 from shortlist.latent import item_latent, user_latent
 
@@ -108,7 +108,7 @@ class Half:
         ridge = None
         if features is not None and features.shape[1]:
             ridge = FeatureRidge(features, regularization, settings.feature_regularization)
-        return cls(pairs, _shares(counts, n_threads), regularization, ridge)
+        return cls(pairs, shares(counts + ROW_WORK, n_threads), regularization, ridge)
 
 
 class RankingProblem:
@@ -243,13 +243,6 @@ class RankingProblem:
         prior: Float32Array = ridge.features @ state.item_weights
         prior[:, k] += self_interaction(ridge.features, prior, state.item_weights)
         return prior
-
-
-def _shares(counts: Int64Array, n_threads: int) -> Int64Array:
-    """Rows cut into runs of about the same work, int64 (n_threads + 1,)."""
-    work = np.cumsum(np.asarray(counts, np.int64) + ROW_WORK)
-    ends = work[-1] * np.arange(1, n_threads) // n_threads if len(work) else np.zeros(n_threads - 1)
-    return np.concatenate([[0], np.searchsorted(work, ends), [len(work)]]).astype(np.int64)
 
 
 def _nothing(width: int) -> Float32Array:

@@ -38,14 +38,14 @@ class FeatureRidge:
         if columns is not None:
             self._ridge = self._ridge * columns
         squares = transposed.multiply(transposed)
-        self._shares: Float32Array = (1 / (squares @ row_weights[:, None] + self._ridge)).astype(np.float32)
+        self._preconditioner: Float32Array = (1 / (squares @ row_weights[:, None] + self._ridge)).astype(np.float32)
         self._explained = SparseProduct.of(features)
         self._weighted = SparseProduct.of(csr_array(transposed.multiply(row_weights)))
 
     def improve(self, weights: Float32Array, targets: Float32Array, steps: int = STEPS) -> Float32Array:
         """W after so many more steps, float32 (f, d), from `weights` (f, d) towards `targets` (n, d)."""
         residual = self._weighted.times(targets - self._explained.times(weights)) - self._ridge * weights
-        scaled = residual * self._shares
+        scaled = residual * self._preconditioner
         direction = scaled
         power = _dots(residual, scaled)
         for _ in range(steps):
@@ -53,7 +53,7 @@ class FeatureRidge:
             length = _ratio(power, _dots(direction, image))
             weights = weights + length * direction
             residual = residual - length * image
-            scaled = residual * self._shares
+            scaled = residual * self._preconditioner
             before, power = power, _dots(residual, scaled)
             direction = scaled + _ratio(power, before) * direction
         return weights

@@ -8,6 +8,7 @@ from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array, Int32Array, Int64Array
 from shortlist.fm import sparse_kernels
+from shortlist.fm.threads import shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +29,9 @@ class SparseProduct:
 
     @classmethod
     def of(cls, matrix: csr_array) -> "SparseProduct":
-        indptr, n_threads = matrix.indptr.astype(np.int64), numba.get_num_threads()
-        n_rows = len(indptr) - 1
-        ends = np.searchsorted(indptr[:-1], indptr[-1] * np.arange(1, n_threads) // n_threads)
-        lanes = np.concatenate([[0], ends, [n_rows]]).astype(np.int64)
-        return cls(indptr, matrix.indices.astype(np.int32), np.ascontiguousarray(matrix.data, np.float32), lanes)
+        lanes = shares(np.diff(matrix.indptr), numba.get_num_threads())
+        indices, values = matrix.indices.astype(np.int32), np.ascontiguousarray(matrix.data, np.float32)
+        return cls(matrix.indptr.astype(np.int64), indices, values, lanes)
 
     def times(self, dense: Float32Array) -> Float32Array:
         """float32 (n_rows, d) from dense (n_columns, d)."""

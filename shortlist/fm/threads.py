@@ -11,9 +11,10 @@ from typing import Final, TypeVar
 
 import numba
 import numpy as np
+from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from shortlist.contracts.arrays import Float32Array, Float64Array
+from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
 from shortlist.fm.compiled import Part, load_kernels
 
 BLOCK_ROWS: Final = 4096
@@ -67,6 +68,13 @@ class Threads:
     def over_blocks(self, n_rows: int, work: Callable[[int, int], object]) -> None:
         """Call `work(start, stop)` for every block of rows."""
         list(self._pool.map(lambda a: work(a, min(a + BLOCK_ROWS, n_rows)), range(0, n_rows, BLOCK_ROWS)))
+
+
+def shares(work: NDArray[np.integer], n_threads: int) -> Int64Array:
+    """Rows cut into runs of about the same work, int64 (n_threads + 1,); `work` of each row (n_rows,)."""
+    done = np.cumsum(work, dtype=np.int64)
+    ends = done[-1] * np.arange(1, n_threads) // n_threads if len(done) else np.zeros(n_threads - 1)
+    return np.concatenate([[0], np.searchsorted(done, ends), [len(done)]]).astype(np.int64)
 
 
 def aligned(rows: Float32Array) -> Float32Array:

@@ -151,6 +151,20 @@ def test_draining_does_not_wait_for_the_window(aws, function, mapped):
     assert mapped.left() == 0
 
 
+def test_messages_are_counted_for_who_asks_for_all_attributes(aws):
+    sqs = aws.client("sqs")
+    url = sqs.create_queue(QueueName="counted")["QueueUrl"]
+    for delay in (0, 0, 60):
+        sqs.send_message(QueueUrl=url, MessageBody="held", DelaySeconds=delay)
+    sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=1)
+
+    said = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+
+    counts = [said[f"ApproximateNumberOfMessages{which}"] for which in ("", "NotVisible", "Delayed")]
+    assert counts == ["1", "1", "1"]
+    assert said["VisibilityTimeout"] == "30"
+
+
 def test_sending_does_not_wait_for_the_function(aws, mapped):
     slow = "import time\ndef handler(event, context):\n    time.sleep(2)\n"
     role = make_role(aws, "slow", CONSUME)

@@ -1,6 +1,8 @@
 """Products of sparse and dense matrices: with numpy alone in functions, on all threads in training."""
 
-import numba
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from scipy.sparse import csr_array
 
 from shortlist.fm.sparse import PLACES, SparseRows
 from shortlist.fm.sparse_product import SparseProduct
-from shortlist.fm.threads import threads
+from shortlist.fm.threads import shares, threads
 
 matrices = st.tuples(st.integers(0, 30), st.integers(1, 9), st.integers(0, 7), st.floats(0, 1), st.integers(0, 99))
 """Rows, columns, width of the dense matrix, how full, seed."""
@@ -61,8 +63,7 @@ def test_products_on_threads_are_the_dense_product(shape):
     np.testing.assert_allclose(product, sparse.toarray() @ dense, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="one core: there is no other number of threads")
-def test_the_number_of_threads_changes_no_byte_of_a_product():
+def test_how_rows_are_shared_out_changes_no_byte_of_a_product():
     rng = np.random.default_rng(5)
     counts = np.append(rng.integers(0, 9, 300), 4_000)  # one row has most of the values
     columns = rng.integers(0, 500, counts.sum()).astype(np.int32)
@@ -70,11 +71,19 @@ def test_the_number_of_threads_changes_no_byte_of_a_product():
     sparse = csr_array((values, columns, np.append(0, np.cumsum(counts))), shape=(301, 500))
     dense = rng.standard_normal((500, 33)).astype(np.float32)
 
-    found = []
-    for n in (1, 2):
-        with threads(n):
-            product = SparseProduct.of(sparse)
-            assert len(product.lanes) == n + 1
-            found.append(product.times(dense).tobytes())
+    with threads(None):
+        product = SparseProduct.of(sparse)
+        found = {replace(product, lanes=shares(counts, n)).times(dense).tobytes() for n in (1, 2, 7)}
 
-    assert found[0] == found[1]
+    assert found == {product.times(dense).tobytes()}
+
+
+@pytest.mark.parametrize("n", [1, 2, 5])
+def test_threads_have_about_the_same_work(n):
+    work = np.array([9, 1, 1, 0, 4, 5, 0, 10, 10])
+
+    ends = shares(work, n)
+
+    assert len(ends) == n + 1
+    assert (ends[0], ends[-1]) == (0, len(work))
+    assert all(work[start:stop].sum() <= work.sum() / n + work.max() for start, stop in pairwise(ends))
