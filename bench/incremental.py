@@ -2,8 +2,9 @@
 
 Protocol: completejourney as `python -m bench purchases` has it. Some weeks before the cutoff a model is trained on the
 households and products known by then. Each week after it goes on from the week before: ids are matched, new ones begin
-where their features put them, and the repeat term is taken over. At the cutoff it is compared with a model from
-scratch, on the four weeks after. Both train in turn in one process; CPU seconds count on a machine that is busy.
+where their features put them, and the repeat term is taken over while it knew three quarters of the purchases. At the
+cutoff it is compared with a model from scratch, on the four weeks after. Both train in turn in one process; CPU seconds
+count on a machine that is busy.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from shortlist.evaluate import make_lists, measure, rank
 from shortlist.fm.align import align
 from shortlist.fm.history import DAY_S, Interactions
 from shortlist.fm.model import FactorModel
-from shortlist.recommender import Recommender, Shop, fit_history, latent, learn, past_of
+from shortlist.recommender import MORE_EPOCHS, Recommender, Shop, fit_history, latent, learn, past_of
 
 WARM: Final = "last week's model"
 SCRATCH: Final = "from scratch"
@@ -58,22 +59,21 @@ def main(arguments: Sequence[str]) -> None:
         "--weeks", type=int, default=1, help="how many weeks lie between the model from scratch and now"
     )
     parser.add_argument("--weeks-back", type=int, default=0, help="end the data so many weeks earlier; 4 is validation")
-    parser.add_argument("--warm-epochs", type=int, default=1, help="of each week that goes on from the one before")
     parser.add_argument("--rounds", type=int, default=3, help="how often each is trained, in turn")
     parser.add_argument("--json", type=Path, help="write the figures there")
     given = parser.parse_args(arguments)
     split, settings = read(given.weeks_back), Model()
-    warm_settings = msgspec.structs.replace(settings, epochs=given.warm_epochs)
-    before, rows = follow(split, settings, warm_settings, given.weeks)
+    before, rows = follow(split, settings, given.weeks)
     start = aligned(before.model, rows, (split.shop.n_users, split.shop.n_items))
     trainings: dict[str, Callable[[], Recommender]] = {
         SCRATCH: lambda: learn(split.train, split.shop, settings),
-        WARM: lambda: learn(split.train, split.shop, warm_settings, repeat=before.repeat, start_from=start),
+        WARM: lambda: learn(split.train, split.shop, settings, repeat=before.repeat, start_from=start),
     }
     past = past_of(split.train, split.shop, settings, int(split.train.timestamp.max()))
+    one_more = msgspec.structs.replace(settings, epochs=MORE_EPOCHS)
     fits: dict[str, Callable[[], object]] = {
         SCRATCH: lambda: fit_history(past, split.shop, settings),
-        WARM: lambda: fit_history(past, split.shop, warm_settings, start_from=start),
+        WARM: lambda: fit_history(past, split.shop, one_more, start_from=start),
     }
     found = measured(split, settings, trainings, fits, given.rounds)
     results = [{"name": name, **row} for name, row in found.items()]
@@ -84,7 +84,7 @@ def main(arguments: Sequence[str]) -> None:
         write_json(given.json, results, ("numpy", "numba", "scipy"), arguments=list(arguments), share_of_time=shares)
 
 
-def follow(split: Split, settings: Model, warm: Model, weeks: int) -> tuple[Recommender, Known]:
+def follow(split: Split, settings: Model, weeks: int) -> tuple[Recommender, Known]:
     """The recommender of the week before the cutoff, and the rows it is about."""
     newest = int(split.train.timestamp.max())
     known = Known.by(newest - weeks * 7 * DAY_S, split)
@@ -92,7 +92,7 @@ def follow(split: Split, settings: Model, warm: Model, weeks: int) -> tuple[Reco
     for left in range(weeks - 1, 0, -1):
         now = Known.by(newest - left * 7 * DAY_S, split)
         start = aligned(recommender.model, known, (now.users, now.items))
-        recommender = learn(now.events, now.shop, warm, repeat=recommender.repeat, start_from=start)
+        recommender = learn(now.events, now.shop, settings, repeat=recommender.repeat, start_from=start)
         known = now
     return recommender, known
 

@@ -26,6 +26,9 @@ from shortlist.fm.threads import threads
 from shortlist.latent import item_latent, user_latent
 
 HORIZONS: Final = 2  # from which r is learned; best on the validation split (docs/fm.md)
+LEAST_KNOWN: Final = 0.6
+"""Share of the events that the oldest look-back knows at least: a young shop has shorter horizons."""
+LEAST_HORIZON_DAYS: Final = 3.0
 DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon, or next to nothing new was bought in it
 FEWEST_BOUGHT: Final = 10  # of the best new products, from which γ is found
 X: Final = 20  # so many of a user's best new products
@@ -35,7 +38,7 @@ MOST_USERS: Final = 1000  # users from whom γ is found, and on whom the number 
 MORE_EPOCHS: Final = 1
 """Of a fit that goes on from an earlier model: better than from scratch, and a second epoch is worse (docs/fm.md)."""
 MOST_KNOWN: Final = 0.75
-"""Share of the events that the earlier model must have known."""
+"""Share of the events that an earlier model, or an earlier r, must have known."""
 
 FINAL: Final = "final"
 """Name of the fit on all events; those from which r is learned are `look_back_2` and `look_back_1`."""
@@ -118,34 +121,44 @@ def learn(
     Args:
         events: at least one.
         shop: sizes and features.
-        settings: of the campaign.
+        settings: of the campaign; a fit that goes on from an earlier model has MORE_EPOCHS instead of theirs.
         weak: what speaks for an item without being a purchase, such as clicks. The factors learn from it, as of the
             newest of `events` where it is younger; it is no part of anybody's past.
-        repeat: learned before; None learns it from the newest horizons of `events`, a fit each.
+        repeat: learned before; where it is None, or knew too few of the events, it is learned from their newest
+            horizons, a fit each.
         start_from: an earlier model, aligned to these rows; the final fit goes on from it. None: from that of the
-            newest look-back, for MORE_EPOCHS, where there is one that is worth it.
+            newest look-back, where there is one that is worth it.
         on_epoch: hears of every epoch of every fit, after its checkpoint is written.
         checkpoint: folder for the state of the fits after each epoch, one below it for each; called again with the
             same arguments, they go on from there and end with the same bytes.
         n_threads: None for all cores.
     """
     reference_time = int(events.timestamp.max())
+    horizon = _horizon_days(events.timestamp, settings.repeat_horizon_days)
+    settings = msgspec.structs.replace(settings, repeat_horizon_days=horizon)
     fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
-    epochs = settings.epochs
-    if repeat is None:
+    if repeat is None or not goes_on(repeat.n_events, len(events)):
         views, fits = _look_back(events, fits)
-        repeat = _learn_repeat(views, fits)
-        epochs = fits.settings.epochs
+        repeat = replace(_learn_repeat(views, fits), n_events=len(events))
         if start_from is None and views and goes_on(views[0].n_events, len(events)):
             start_from = views[0].model
-            fits = replace(fits, settings=msgspec.structs.replace(settings, epochs=MORE_EPOCHS))
+    epochs = fits.settings.epochs
+    if start_from is not None:
+        fits = fits.of_epochs(MORE_EPOCHS)
     known = events if weak is None else events.joined(weak.until(reference_time))
     machine = fits.fit(FINAL, fits.past(known, reference_time), start_from)
     return Recommender(machine.model, repeat, reference_time, epochs)
 
 
+def _horizon_days(timestamp: Int64Array, most: float) -> float:
+    """What r looks ahead: so little that the oldest look-back knows LEAST_KNOWN of the interactions."""
+    known_then = int(LEAST_KNOWN * (len(timestamp) - 1))
+    oldest = np.partition(timestamp, known_then)[known_then]
+    return min(most, max(LEAST_HORIZON_DAYS, float(timestamp.max() - oldest) / DAY_S / HORIZONS))
+
+
 def goes_on(n_known: int, n_events: int) -> bool:
-    """Whether a model that knew so many of the events is worth going on from, or a fit from scratch is better."""
+    """Whether what was learned from so many of the events is worth going on from."""
     return n_known >= MOST_KNOWN * n_events
 
 
@@ -161,6 +174,9 @@ class _Fits:
 
     def past(self, events: Interactions, moment: int) -> History:
         return past_of(events, self.shop, self.settings, moment)
+
+    def of_epochs(self, epochs: int) -> "_Fits":
+        return replace(self, settings=msgspec.structs.replace(self.settings, epochs=epochs))
 
     def fit(
         self, name: str, past: History, start_from: FactorModel | None = None, validate: Validate | None = None
@@ -280,7 +296,7 @@ def _look_back(events: Interactions, fits: _Fits) -> tuple[list[_View], _Fits]:
             break
         view, epochs = _view(n, events, fits, moment)
         views.append(view)
-        fits = replace(fits, settings=msgspec.structs.replace(settings, epochs=epochs))
+        fits = fits.of_epochs(epochs)
     return views, fits
 
 

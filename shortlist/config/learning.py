@@ -25,7 +25,8 @@ class Model(Config, frozen=True, kw_only=True):
             None: no such fit.
         patience: epochs without a better recall of what is new to the users after which the fit that looks back one
             horizon stops; the others then run for as many as were best there. None: all fits run for `epochs`.
-        repeat_horizon_days: what the repeat-purchase term looks ahead; it is learned from the newest two horizons.
+        repeat_horizon_days: what the repeat-purchase term looks ahead, less in a young shop; it is learned from the
+            newest two horizons.
         repeat_weight: γ; 0 switches the repeat term off; None finds it in the newest horizon.
         use_features: train declared features jointly.
         max_train_seconds: time budget of one fit; None: none.

@@ -126,7 +126,7 @@ def fit_bayes(
             if keeper:
                 keeper.save(state.epoch, to_arrays(state) | moments.arrays(), course.metrics, len(kept))
             if course.on_epoch:
-                course.on_epoch(EpochReport(state.epoch, problem.loss(state), seconds, metric))
+                course.on_epoch(EpochReport(state.epoch, course.epochs, problem.loss(state), seconds, metric))
         model = average(kept) if kept else to_model(state)
         if settings.classes and n:
             variance = moments.mean_variance() if gibbs else float(problem.score_variance(state).mean())

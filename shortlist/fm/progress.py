@@ -14,12 +14,14 @@ class EpochReport:
 
     Attributes:
         epoch: 1 is the first.
+        epochs: of the fit, at most.
         loss: what the model misses, an observed pair (lower is better).
         seconds: of this epoch, validation not included.
         metric: of `validate`, larger is better; None without one.
     """
 
     epoch: int
+    epochs: int
     loss: float
     seconds: float
     metric: float | None

@@ -66,6 +66,6 @@ def fit_ranking(
             if keeper:
                 keeper.save(state.epoch, state.arrays(), course.metrics)
             if course.on_epoch:
-                course.on_epoch(EpochReport(state.epoch, problem.loss(state), seconds, metric))
+                course.on_epoch(EpochReport(state.epoch, course.epochs, problem.loss(state), seconds, metric))
         problem.finish(state)
     return to_model(state, *features, about), state.epoch

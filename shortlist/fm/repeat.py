@@ -18,7 +18,8 @@ from shortlist.fm.kinds import Kinds, log_days_of_kind
 from shortlist.fm.storage import load_folder, save_folder
 
 KIND: Final = "repeat-model"
-CLIP: Final = 5.0
+ARRAYS: Final = ("mean", "scale", "lowest", "highest", "linear", "products")
+MOST_DEVIATIONS: Final = 5.0  # of a fact from its mean
 BLOCK_ROWS: Final = 8192
 AFFINITY_EXPONENT: Final = 0.1
 FACTS: Final = (
@@ -45,14 +46,19 @@ FACTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class RepeatModel:
-    """r = σ(intercept + z·linear + zᵀ products z), z = (facts − mean) / scale, clipped.
+    """r = σ(intercept + z·linear + zᵀ products z), z = (facts − mean) / scale.
+
+    Facts are clipped to what was learned from: products say nothing of what lies beyond, such as the longer ages of a
+    later day.
 
     Attributes:
         gamma: γ, what r is multiplied by to compare with scores of the factorization machine; 0: r is not used.
         horizon_days: what "buys again" looks ahead.
         intercept: of the log-odds.
-        mean, scale, linear: float64 (p,).
+        mean, scale, lowest, highest: of the facts learned from, float64 (p,).
+        linear: float64 (p,).
         products: float64 (p, p), upper triangle.
+        n_events: interactions known when it was learned; 0: nobody said.
     """
 
     gamma: float
@@ -60,8 +66,11 @@ class RepeatModel:
     intercept: float
     mean: Float64Array
     scale: Float64Array
+    lowest: Float64Array
+    highest: Float64Array
     linear: Float64Array
     products: Float64Array
+    n_events: int = 0
 
     @classmethod
     def simple(cls, gamma: float, horizon_days: float) -> "RepeatModel":
@@ -70,10 +79,10 @@ class RepeatModel:
         w = d s^AFFINITY_EXPONENT, d the pair's decayed days and s its score without r, which parts those of equal days.
         """
         p = len(FACTS)
-        linear = np.zeros(p)
+        no_limit, linear = np.full(p, np.inf), np.zeros(p)
         linear[FACTS.index("own_long")] = 1.0
         linear[FACTS.index("affinity")] = AFFINITY_EXPONENT
-        return cls(gamma, horizon_days, 0.0, np.zeros(p), np.ones(p), linear, np.zeros((p, p)))
+        return cls(gamma, horizon_days, 0.0, np.zeros(p), np.ones(p), -no_limit, no_limit, linear, np.zeros((p, p)))
 
     def chance(self, facts: Float32Array) -> Float32Array:
         """r of every pair, float32 (n_pairs,), in (0, 1)."""
@@ -87,12 +96,14 @@ class RepeatModel:
 
     def standardized(self, facts: Float32Array) -> Float32Array:
         """z, float32 (n, p)."""
-        z = (facts - self.mean.astype(np.float32)) * (1 / self.scale).astype(np.float32)
-        return np.clip(z, -CLIP, CLIP, out=z)
+        z = np.clip(facts, self.lowest.astype(np.float32), self.highest.astype(np.float32))
+        z -= self.mean.astype(np.float32)
+        z *= (1 / self.scale).astype(np.float32)
+        return z
 
     def save(self, folder: Path) -> None:
-        arrays: dict[str, NDArray[Any]] = {n: getattr(self, n) for n in ("mean", "scale", "linear", "products")}
-        settings = {"gamma": self.gamma, "horizon_days": self.horizon_days, "intercept": self.intercept}
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, name) for name in ARRAYS}
+        settings = {name: getattr(self, name) for name in ("gamma", "horizon_days", "intercept", "n_events")}
         save_folder(folder, KIND, arrays, settings)
 
     @classmethod
@@ -104,7 +115,9 @@ class RepeatModel:
                 f"{folder} holds a repeat model of {len(arrays['mean'])} facts, expected {len(FACTS)}. "
                 "Train again with this version."
             )
-        return cls(**(settings | arrays))
+        far = MOST_DEVIATIONS * arrays["scale"]
+        limits = {"lowest": arrays["mean"] - far, "highest": arrays["mean"] + far}  # where an earlier version saved it
+        return cls(**(settings | limits | arrays))
 
 
 def repeat_facts(past: History, affinity: Float32Array, kinds: Kinds, *, horizon_days: float) -> Float32Array:

@@ -1,16 +1,18 @@
 """Facts of pairs and whether they came back in, a RepeatModel out: logistic regression on facts and their products."""
 
+from dataclasses import replace
 from typing import Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.contracts.arrays import BoolArray, Float32Array, Float64Array
-from shortlist.fm.repeat import BLOCK_ROWS, FACTS, RepeatModel
+from shortlist.fm.repeat import BLOCK_ROWS, FACTS, MOST_DEVIATIONS, RepeatModel
 from shortlist.fm.threads import Threads
 
 T = TypeVar("T", bound=np.generic)
 
+SAME: Final = 1e-6  # a fact that deviates by no more tells nothing
 NEWTON_STEPS: Final = 12
 SETTLED: Final = 1e-3  # change of the largest coefficient
 MOST_ODDS: Final = 30.0
@@ -29,17 +31,8 @@ def fit_repeat(
         return RepeatModel.simple(1.0, horizon_days)
     rng = np.random.default_rng(seed)
     facts, came_back = _sample(facts, came_back, MOST_PAIRS, rng)
+    flat = _flat(facts, horizon_days)
     p = len(FACTS)
-    scale = facts.std(0, dtype=np.float64)
-    flat = RepeatModel(
-        1.0,
-        horizon_days,
-        0.0,
-        facts.mean(0, dtype=np.float64),
-        np.where(scale > 1e-6, scale, 1.0),
-        np.zeros(p),
-        np.zeros((p, p)),
-    )
     standardized, label = flat.standardized(facts), came_back.astype(np.float32)
     first = _sample(standardized, label, FIRST_PAIRS, rng)
     if len(first[1]) < len(label) and _fewer(first[1]) >= LEAST_TO_START:
@@ -49,7 +42,17 @@ def fit_repeat(
         weights = _newton(standardized, label, crew)
     products = np.zeros((p, p))
     products[np.triu_indices(p)] = weights[1 + p :]
-    return RepeatModel(1.0, horizon_days, float(weights[0]), flat.mean, flat.scale, weights[1 : 1 + p], products)
+    return replace(flat, intercept=float(weights[0]), linear=weights[1 : 1 + p], products=products)
+
+
+def _flat(facts: Float32Array, horizon_days: float) -> RepeatModel:
+    """Standardizes as these facts ask, and says the same of all pairs."""
+    p = len(FACTS)
+    mean, scale = facts.mean(0, dtype=np.float64), facts.std(0, dtype=np.float64)
+    scale = np.where(scale > SAME, scale, 1.0)
+    lowest = np.maximum(facts.min(0), mean - MOST_DEVIATIONS * scale)
+    highest = np.minimum(facts.max(0), mean + MOST_DEVIATIONS * scale)
+    return RepeatModel(1.0, horizon_days, 0.0, mean, scale, lowest, highest, np.zeros(p), np.zeros((p, p)))
 
 
 def _sample(

@@ -54,7 +54,7 @@ def fit_softmax(
             if keeper:
                 keeper.save(state.epoch, state.arrays(), course.metrics)
             if course.on_epoch:
-                course.on_epoch(EpochReport(state.epoch, loss, seconds, metric))
+                course.on_epoch(EpochReport(state.epoch, course.epochs, loss, seconds, metric))
     return _model(state, problem.offset, softmax, about), state.epoch
 
 

@@ -28,7 +28,7 @@ from shortlist.fm.progress import EpochReport
 from shortlist.fm.repeat import RepeatModel
 from shortlist.measurement import measured
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
-from shortlist.recommender import MORE_EPOCHS, Recommender, goes_on, latent, learn
+from shortlist.recommender import Recommender, goes_on, latent, learn
 from shortlist.stages.checkpoint import CheckpointFolder, files_below
 from shortlist.stages.course import CourseNotes
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
@@ -158,13 +158,10 @@ class _Training:
         repeat: RepeatModel | None,
         start_from: FactorModel | None,
     ) -> Recommender:
-        if start_from is not None:
-            settings = msgspec.structs.replace(settings, epochs=MORE_EPOCHS)
-
         def on_epoch(fit: str, report: EpochReport) -> None:
             done = self._course.note(purpose, fit, report)
             self._checkpoint.push()
-            self._progress("epoch_done", done | {"of": settings.epochs, "seconds": report.seconds})
+            self._progress("epoch_done", done | {"of": report.epochs, "seconds": report.seconds})
 
         return learn(
             events,

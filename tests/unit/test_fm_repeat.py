@@ -12,8 +12,9 @@ from scipy.sparse import csr_array
 from shortlist.errors import ContractError
 from shortlist.fm.history import DAY_S, VISIT, Interactions, history
 from shortlist.fm.kinds import Kinds
-from shortlist.fm.repeat import FACTS, RepeatModel, repeat_facts
+from shortlist.fm.repeat import FACTS, KIND, RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
+from shortlist.fm.storage import save_folder
 from shortlist.fm.threads import threads
 
 NOW = 20_000 * DAY_S
@@ -272,6 +273,26 @@ def test_a_repeat_model_comes_back_from_its_folder(tmp_path):
     model.save(tmp_path)
 
     np.testing.assert_array_equal(RepeatModel.load(tmp_path).chance(facts), model.chance(facts))
+
+
+def test_facts_beyond_those_learned_from_say_what_the_farthest_of_those_said():
+    model, facts, _ = learned()
+
+    far = model.chance(np.where(facts > 0, 1e6, -1e6).astype(np.float32))
+
+    edges = np.where(facts > 0, facts.max(0), facts.min(0)).astype(np.float32)
+    np.testing.assert_allclose(far, model.chance(edges), rtol=1e-3)
+
+
+def test_a_repeat_model_of_an_earlier_version_has_facts_within_five_deviations(tmp_path):
+    model = learned()[0]
+    arrays = {name: getattr(model, name) for name in ("mean", "scale", "linear", "products")}
+    save_folder(tmp_path, KIND, arrays, {"gamma": 2.0, "horizon_days": 28.0, "intercept": model.intercept})
+
+    loaded = RepeatModel.load(tmp_path)
+
+    np.testing.assert_allclose(loaded.highest, model.mean + 5 * model.scale)
+    assert (loaded.gamma, loaded.n_events) == (2.0, 0)
 
 
 def test_a_repeat_model_of_other_facts_is_refused(tmp_path):

@@ -150,14 +150,47 @@ def test_a_recommender_comes_back_from_its_folder(tmp_path):
     assert recall(loaded, train, later) == recall(recommender, train, later)
 
 
-def test_a_history_shorter_than_the_horizon_still_brings_staples_back():
-    events = purchases()
-    short = events.where(events.timestamp > NOW - 15 * DAY_S)
+@pytest.mark.parametrize(("days", "horizon"), [(DAYS, 20.0), (80, 16.0), (30, 6.0), (15, 3.0)])
+def test_a_young_shop_learns_from_shorter_horizons_that_staples_come_back(days, horizon):
+    train, later = halves(purchases())
+    young = train.where(train.timestamp > int(train.timestamp.max()) - days * DAY_S)
 
-    recommender = learn(short, Shop(N_USERS, N_ITEMS), SETTINGS)
+    recommender = learn(young, Shop(N_USERS, N_ITEMS), SETTINGS)
+
+    assert recommender.repeat.products.any()
+    assert recommender.repeat.horizon_days == pytest.approx(horizon, abs=0.6)
+    assert recall(recommender, young, later) > 0.5
+
+
+def test_of_a_few_days_the_chance_is_not_learned_and_staples_come_back():
+    train, later = halves(purchases())
+    young = train.where(train.timestamp > int(train.timestamp.max()) - 2 * DAY_S)
+
+    recommender = learn(young, Shop(N_USERS, N_ITEMS), SETTINGS)
 
     assert not recommender.repeat.products.any()
-    assert recommender.repeat.gamma > 0
+    assert recall(recommender, young, later) > recall(recommender, young, later, gamma=0.0) + 0.05
+
+
+@pytest.mark.parametrize(("days", "learned_anew"), [(100, True), (130, False)])
+def test_a_chance_learned_when_the_shop_was_young_is_learned_anew(days, learned_anew):
+    events, shop = purchases(), Shop(N_USERS, N_ITEMS)
+    before = learn(events.where(events.timestamp <= NOW - (DAYS - days) * DAY_S), shop, SETTINGS)
+    heard: list[tuple[str, int]] = []
+
+    now = learn(
+        events,
+        shop,
+        SETTINGS,
+        repeat=before.repeat,
+        start_from=before.model,
+        on_epoch=lambda fit, report: heard.append((fit, report.epochs)),
+    )
+
+    assert (now.repeat.n_events == len(events)) is learned_anew
+    assert (now.repeat is before.repeat) is not learned_anew
+    looks_back = [("look_back_1", SETTINGS.epochs), ("look_back_2", SETTINGS.epochs)] if learned_anew else []
+    assert list(dict.fromkeys(heard)) == [*looks_back, ("final", MORE_EPOCHS)]
 
 
 def test_the_term_can_be_switched_off():
@@ -204,13 +237,14 @@ def test_with_patience_the_fits_have_as_many_epochs_as_were_best_a_horizon_ago(r
     assert recommender.epochs == best
 
 
-@pytest.mark.parametrize(("days", "epochs"), [(60, SETTINGS.epochs), (DAYS, MORE_EPOCHS)])
-def test_the_final_fit_goes_on_from_the_newest_look_back_where_that_knew_most(days, epochs):
+@pytest.mark.parametrize(("share", "epochs"), [(3, SETTINGS.epochs), (1, MORE_EPOCHS)])
+def test_the_final_fit_goes_on_from_the_newest_look_back_where_that_knew_most(share, epochs):
     events = purchases()
-    newest = events.where(events.timestamp > NOW - days * DAY_S)  # a look-back leaves twenty days out
+    before = events.timestamp <= NOW - 20 * DAY_S  # what the newest look-back knows
+    events = events.where(~before | (np.arange(len(events)) % share == 0))
     heard: list[str] = []
 
-    recommender = learn(newest, Shop(N_USERS, N_ITEMS), SETTINGS, on_epoch=lambda fit, report: heard.append(fit))
+    recommender = learn(events, Shop(N_USERS, N_ITEMS), SETTINGS, on_epoch=lambda fit, report: heard.append(fit))
 
     assert heard.count("look_back_1") == SETTINGS.epochs
     assert heard.count("final") == epochs
