@@ -59,7 +59,7 @@ class Evaluation(Config, frozen=True, kw_only=True):
 
     Attributes:
         split: last_days holds out everybody's newest days; last_share each user's newest share of interactions.
-        days: for last_days.
+        days: for last_days; fewer in a short history.
         share: for last_share.
         max_users: evaluated users, sampled with the model's seed above this number.
         margin: relative fall under the published run's recall that is still accepted.

@@ -9,6 +9,8 @@ from shortlist.config import Evaluation
 from shortlist.contracts.arrays import BoolArray, Int32Array, Int64Array
 
 DAY: Final = 86_400
+MOST_HELD_OUT: Final = 0.4
+"""Of the time that the history spans: a young shop holds out fewer days, so that a model of most of it is measured."""
 
 
 def hold_out(user_row: Int32Array, timestamp: Int64Array, settings: Evaluation) -> tuple[BoolArray, str]:
@@ -26,12 +28,13 @@ def hold_out(user_row: Int32Array, timestamp: Int64Array, settings: Evaluation) 
         count = np.bincount(user_row)[user_row] if len(user_row) else np.empty(0, np.int64)
         words = f"each user's newest {settings.share:.0%}"
         return newest_first < np.floor(count * settings.share), words
-    cut = int(timestamp.max()) - settings.days * DAY
-    held_out = timestamp > cut
-    if held_out.all():
-        return np.zeros(len(timestamp), bool), f"none, the history is no longer than {settings.days} days"
+    newest = int(timestamp.max())
+    days = min(settings.days, int((newest - int(timestamp.min())) * MOST_HELD_OUT / DAY))
+    if days == 0:
+        return np.zeros(len(timestamp), bool), "none, the history is a few days long"
+    cut = newest - days * DAY
     since = datetime.fromtimestamp(cut, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return held_out, f"last {settings.days} days, after {since}"
+    return timestamp > cut, f"last {days} days, after {since}"
 
 
 def _starts_of_next(user_row: Int32Array) -> Int64Array:

@@ -141,7 +141,7 @@ def test_three_tables_become_the_dataset_of_the_run():
     summary = manifest.summary
     assert (summary["users"], summary["items"], summary["interactions"], summary["rejected"]) == (4, 3, 4, 0)
     assert (summary["mailable"], summary["no_address"], summary["invalid_address"], summary["unsubscribed"]) == (1,) * 4
-    assert summary["split"] == "last 28 days, after 2025-12-05T10:00:00Z"
+    assert summary["split"] == "last 24 days, after 2025-12-09T10:00:00Z"  # two fifths of two months
     assert "input_read" in shop.events
 
 

@@ -116,8 +116,11 @@ def test_what_is_held_out_has_no_part_in_the_choice(dataset: Dataset, validation
 
 
 def test_a_history_too_short_to_choose_by_is_refused(dataset: Dataset) -> None:
+    rows = dataset.interactions
+    one_day = replace(dataset, interactions=replace(rows, timestamp=np.full_like(rows.timestamp, rows.timestamp[0])))
+
     with pytest.raises(DatasetError, match="nothing to choose settings by"):
-        Validation.of(dataset, Evaluation(days=170), 6, seed=42)
+        Validation.of(one_day, Evaluation(), 6, seed=42)
 
 
 def test_settings_are_written_and_comments_stay() -> None:
