@@ -29,7 +29,7 @@ HORIZONS: Final = 2  # from which r is learned; best on the validation split (do
 LEAST_KNOWN: Final = 0.6
 """Share of the events that the oldest look-back knows at least: a young shop has shorter horizons."""
 LEAST_HORIZON_DAYS: Final = 3.0
-DEFAULT_GAMMA: Final = 10.0  # where the history is shorter than the horizon, or next to nothing new was bought in it
+DEFAULT_GAMMA: Final = 10.0  # where the history is a few days long, or next to nothing new was bought in the horizon
 FEWEST_BOUGHT: Final = 10  # of the best new products, from which γ is found
 X: Final = 20  # so many of a user's best new products
 AFFINITY_BLOCK: Final = 65_536
@@ -37,7 +37,7 @@ MOST_USERS: Final = 1000  # users from whom γ is found, and on whom the number 
 
 MORE_EPOCHS: Final = 1
 """Of a fit that goes on from an earlier model: better than from scratch, and a second epoch is worse (docs/fm.md)."""
-MOST_KNOWN: Final = 0.75
+ENOUGH_KNOWN: Final = 0.75
 """Share of the events that an earlier model, or an earlier r, must have known."""
 
 FINAL: Final = "final"
@@ -159,7 +159,7 @@ def _horizon_days(timestamp: Int64Array, most: float) -> float:
 
 def goes_on(n_known: int, n_events: int) -> bool:
     """Whether what was learned from so many of the events is worth going on from."""
-    return n_known >= MOST_KNOWN * n_events
+    return n_known >= ENOUGH_KNOWN * n_events
 
 
 @dataclass(frozen=True, slots=True)
