@@ -21,7 +21,6 @@ KIND: Final = "repeat-model"
 ARRAYS: Final = ("mean", "scale", "lowest", "highest", "linear", "products")
 MOST_DEVIATIONS: Final = 5.0  # of a fact from its mean
 BLOCK_ROWS: Final = 8192
-AFFINITY_EXPONENT: Final = 0.1
 FACTS: Final = (
     "own_short",  # log of the pair's days, decayed with half a horizon,
     "own_long",  # with three horizons,
@@ -42,6 +41,8 @@ FACTS: Final = (
     "kinds_long",  # with three horizons
     "affinity",  # log of the score without r
 )
+SIMPLE: Final = {"own_long": 1.0, "affinity": 0.1}
+"""Coefficients of facts where nothing is learned; the learned are drawn to them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +77,10 @@ class RepeatModel:
     def simple(cls, gamma: float, horizon_days: float) -> "RepeatModel":
         """Where nothing can be learned (few repeats, a short history): r = w / (1 + w).
 
-        w = d s^AFFINITY_EXPONENT, d the pair's decayed days and s its score without r, which parts those of equal days.
+        w = d s^.1 (SIMPLE), d the pair's decayed days and s its score without r, which parts those of equal days.
         """
         p = len(FACTS)
-        no_limit, linear = np.full(p, np.inf), np.zeros(p)
-        linear[FACTS.index("own_long")] = 1.0
-        linear[FACTS.index("affinity")] = AFFINITY_EXPONENT
+        no_limit, linear = np.full(p, np.inf), np.array([SIMPLE.get(fact, 0.0) for fact in FACTS])
         return cls(gamma, horizon_days, 0.0, np.zeros(p), np.ones(p), -no_limit, no_limit, linear, np.zeros((p, p)))
 
     def chance(self, facts: Float32Array) -> Float32Array:

@@ -16,7 +16,9 @@ SAME: Final = 1e-6  # a fact that deviates by no more tells nothing
 NEWTON_STEPS: Final = 12
 SETTLED: Final = 1e-3  # change of the largest coefficient
 MOST_ODDS: Final = 30.0
-RIDGE: Final = 100.0  # next to nothing where many come back; a shop of a thousand purchases would learn noise without
+RIDGE: Final = 100.0
+RIDGE_OF_PRODUCTS: Final = 1_000.0
+"""Both are next to nothing where many come back; of a few thousand pairs, facts' products would be noise."""
 LEAST_OF_A_KIND: Final = 200  # pairs that came back, and pairs that did not; with fewer, 190 coefficients are noise
 FIRST_PAIRS: Final = 100_000  # a sample that Newton's method goes through; then one step on all pairs says what they do
 LEAST_TO_START: Final = 2_000  # of a kind in that sample: one step does not mend what fewer say
@@ -33,13 +35,15 @@ def fit_repeat(
     facts, came_back = _sample(facts, came_back, MOST_PAIRS, rng)
     flat = _flat(facts, horizon_days)
     p = len(FACTS)
+    prior = np.zeros(1 + p + p * (p + 1) // 2)
+    prior[1 : 1 + p] = RepeatModel.simple(1.0, horizon_days).linear * flat.scale
     standardized, label = flat.standardized(facts), came_back.astype(np.float32)
     first = _sample(standardized, label, FIRST_PAIRS, rng)
     if len(first[1]) < len(label) and _fewer(first[1]) >= LEAST_TO_START:
-        weights = _newton(*first, crew)
-        weights += _step(standardized, label, weights, crew)[1]
+        weights = _newton(*first, prior, crew)
+        weights += _step(standardized, label, weights, prior, crew)[1]
     else:
-        weights = _newton(standardized, label, crew)
+        weights = _newton(standardized, label, prior, crew)
     products = np.zeros((p, p))
     products[np.triu_indices(p)] = weights[1 + p :]
     return replace(flat, intercept=float(weights[0]), linear=weights[1 : 1 + p], products=products)
@@ -71,16 +75,15 @@ def _fewer(came_back: NDArray[np.bool_ | np.float32]) -> int:
     return min(n_back, len(came_back) - n_back)
 
 
-def _newton(z: Float32Array, label: Float32Array, crew: Threads) -> Float64Array:
-    """Minimise the logistic loss plus RIDGE/2 ‖w‖² (the intercept is free), float64 (1 + p + p(p+1)/2,).
+def _newton(z: Float32Array, label: Float32Array, prior: Float64Array, crew: Threads) -> Float64Array:
+    """Minimise the logistic loss plus the ridge around `prior`, float64 (1 + p + p(p+1)/2,).
 
     Newton's steps from zero, where the curvature is largest; a step that does not lower the loss is halved.
     """
-    p = z.shape[1]
-    best = weights = step = np.zeros(1 + p + p * (p + 1) // 2)
+    best = weights = step = np.zeros_like(prior)
     lowest = np.inf
     for _ in range(NEWTON_STEPS):
-        loss, further = _step(z, label, weights, crew)
+        loss, further = _step(z, label, weights, prior, crew)
         if loss < lowest:
             lowest, best, step = loss, weights, further
             if np.abs(step).max() < SETTLED:
@@ -91,13 +94,16 @@ def _newton(z: Float32Array, label: Float32Array, crew: Threads) -> Float64Array
     return best
 
 
-def _step(z: Float32Array, label: Float32Array, weights: Float64Array, crew: Threads) -> tuple[float, Float64Array]:
-    """What is minimised, and Newton's step from there."""
-    ridge: Float64Array = np.full(len(weights), RIDGE, np.float64)
-    ridge[0] = 0.0
+def _step(
+    z: Float32Array, label: Float32Array, weights: Float64Array, prior: Float64Array, crew: Threads
+) -> tuple[float, Float64Array]:
+    """What is minimised, and Newton's step from there. The intercept is free."""
+    p = z.shape[1]
+    ridge = np.repeat([0.0, RIDGE, RIDGE_OF_PRODUCTS], [1, p, len(weights) - 1 - p])
+    away = weights - prior
     loss, slope, curvature = _logistic(z, label, weights, crew)
-    step = np.linalg.solve(curvature + np.diag(ridge), slope - ridge * weights)
-    return loss + float(ridge @ weights**2) / 2, step.astype(np.float64, copy=False)
+    step = np.linalg.solve(curvature + np.diag(ridge), slope - ridge * away)
+    return loss + float(ridge @ away**2) / 2, step.astype(np.float64, copy=False)
 
 
 def _logistic(
