@@ -28,7 +28,8 @@ from shortlist.latent import item_latent, user_latent
 HORIZONS: Final = 2  # from which r is learned; best on the validation split (docs/fm.md)
 LEAST_KNOWN: Final = 0.6
 """Share of the events that the oldest look-back knows at least: a young shop has shorter horizons."""
-LEAST_HORIZON_DAYS: Final = 3.0
+LEAST_HORIZON_DAYS: Final = 7.0
+"""A week has its rhythm: of less, nothing is learned unless the campaign asks for it."""
 DEFAULT_GAMMA: Final = 10.0  # where the history is a few days long, or next to nothing new was bought in the horizon
 FEWEST_BOUGHT: Final = 10  # of the best new products, from which γ is found
 X: Final = 20  # so many of a user's best new products
@@ -135,10 +136,11 @@ def learn(
     """
     reference_time = int(events.timestamp.max())
     horizon = _horizon_days(events.timestamp, settings.repeat_horizon_days)
-    settings = msgspec.structs.replace(settings, repeat_horizon_days=horizon)
+    if horizon:
+        settings = msgspec.structs.replace(settings, repeat_horizon_days=horizon)
     fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
     if repeat is None or not goes_on(repeat.n_events, len(events)):
-        views, fits = _look_back(events, fits)
+        views, fits = _look_back(events, fits) if horizon else ([], fits)
         repeat = replace(_learn_repeat(views, fits), n_events=len(events))
         if start_from is None and views and goes_on(views[0].n_events, len(events)):
             start_from = views[0].model
@@ -150,11 +152,12 @@ def learn(
     return Recommender(machine.model, repeat, reference_time, epochs)
 
 
-def _horizon_days(timestamp: Int64Array, most: float) -> float:
-    """What r looks ahead: so little that the oldest look-back knows LEAST_KNOWN of the interactions."""
+def _horizon_days(timestamp: Int64Array, most: float) -> float | None:
+    """What r looks ahead: so little that the oldest look-back knows LEAST_KNOWN of the events; None: too little."""
     known_then = int(LEAST_KNOWN * (len(timestamp) - 1))
     oldest = np.partition(timestamp, known_then)[known_then]
-    return min(most, max(LEAST_HORIZON_DAYS, float(timestamp.max() - oldest) / DAY_S / HORIZONS))
+    horizon = min(most, float(timestamp.max() - oldest) / DAY_S / HORIZONS)
+    return horizon if horizon >= min(most, LEAST_HORIZON_DAYS) else None
 
 
 def goes_on(n_known: int, n_events: int) -> bool:
@@ -292,8 +295,6 @@ def _look_back(events: Interactions, fits: _Fits) -> tuple[list[_View], _Fits]:
     views: list[_View] = []
     for n in range(1, needed + 1):
         moment = int(newest - n * settings.repeat_horizon_days * DAY_S)
-        if not (events.timestamp <= moment).any():
-            break
         view, epochs = _view(n, events, fits, moment)
         views.append(view)
         fits = fits.of_epochs(epochs)
