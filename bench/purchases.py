@@ -11,7 +11,7 @@ import importlib.util
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -42,7 +42,7 @@ IMPLICIT: Final = {"factors": 64, "regularization": 10.0, "iterations": 8, "rand
 
 @dataclass(frozen=True, slots=True)
 class Groceries(Shop):
-    """The shop whose two sides both have features."""
+    """The shop whose two sides both have features, of which there may be none."""
 
     user_features: csr_array
     item_features: csr_array
@@ -67,9 +67,11 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench purchases", description=__doc__)
     parser.add_argument("--weeks-back", type=int, default=0, help="end the data so many weeks earlier; 4 is validation")
     parser.add_argument("--n-factors", type=int, default=Model().n_factors)
+    parser.add_argument("--online-retail", type=Path, metavar="FILE", help="UCI Online Retail as parquet instead")
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args(arguments)
-    split = read(options.weeks_back)
+    given, back = options.online_retail, options.weeks_back
+    split = read_online_retail(given, back) if given else read(back)
     results = []
     print(f"{'':24}{'recall@20':>11}{'ndcg@20':>9}{'recall@20':>11}{'ndcg@20':>9}{'seconds':>9}")
     print(f"{'':24}{'all products':>20}{'new products':>20}")
@@ -149,13 +151,34 @@ def read(weeks_back: int = 0) -> Split:
         one_hot(pq.read_table(folder / "demographics.parquet"), "household_id", user_ids, USER_FEATURES),
         one_hot(pq.read_table(folder / "products.parquet"), "product_id", item_ids, ITEM_FEATURES),
     )
-    end = int(timestamp.max()) - weeks_back * 7 * DAY_S
+    return _split(shop, events, weeks_back)
+
+
+def read_online_retail(path: Path, weeks_back: int) -> Split:
+    """The purchases of UCI Online Retail (doi:10.24432/C5BW33) from a parquet file with the columns of its origin.
+
+    Many of its customers are new in every month: those who bought nothing before are left out.
+    """
+    table = pq.read_table(path, columns=["CustomerID", "StockCode", "InvoiceDate"])
+    user_ids, user_row = np.unique(table["CustomerID"].to_numpy(), return_inverse=True)
+    item_ids, item_row = np.unique(table["StockCode"].to_numpy().astype(str), return_inverse=True)
+    timestamp = table["InvoiceDate"].to_numpy().astype("datetime64[s]").astype(np.int64)
+    events = Interactions(
+        user_row.astype(np.int32), item_row.astype(np.int32), timestamp, np.ones(len(timestamp), np.float32)
+    )
+    no_user, no_item = (csr_array(np.zeros((len(ids), 0), np.float32)) for ids in (user_ids, item_ids))
+    split = _split(Groceries(len(user_ids), len(item_ids), no_user, no_item), events, weeks_back)
+    return replace(split, users=np.intersect1d(split.seen.users(), split.users))
+
+
+def _split(shop: Groceries, events: Interactions, weeks_back: int) -> Split:
+    end = int(events.timestamp.max()) - weeks_back * 7 * DAY_S
     cutoff = end - HELD_OUT_DAYS * DAY_S
     train = events.where(events.timestamp <= cutoff)
     later = events.where((events.timestamp > cutoff) & (events.timestamp <= end))
     sizes = {"n_users": shop.n_users, "n_items": shop.n_items}
-    held_out = Pairs.of(later.user_row, later.item_row, **sizes)
-    return Split(shop, train, Pairs.of(train.user_row, train.item_row, **sizes), held_out, held_out.users())
+    seen, held_out = (Pairs.of(part.user_row, part.item_row, **sizes) for part in (train, later))
+    return Split(shop, train, seen, held_out, held_out.users())
 
 
 def one_hot(table: pa.Table, key: str, ids: Int64Array, columns: Sequence[str]) -> csr_array:
