@@ -13,13 +13,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from implicit.als import AlternatingLeastSquares
+from numpy.typing import NDArray
 from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
@@ -139,12 +140,7 @@ def read(weeks_back: int = 0) -> Split:
     folder = package_folder()
     columns = ["household_id", "product_id", "transaction_timestamp"]
     table = pq.read_table(folder / "transactions.parquet", columns=columns)
-    user_ids, user_row = np.unique(table["household_id"].to_numpy(), return_inverse=True)
-    item_ids, item_row = np.unique(table["product_id"].to_numpy(), return_inverse=True)
-    timestamp = table["transaction_timestamp"].to_numpy().astype("datetime64[s]").astype(np.int64)
-    events = Interactions(
-        user_row.astype(np.int32), item_row.astype(np.int32), timestamp, np.ones(len(timestamp), np.float32)
-    )
+    user_ids, item_ids, events = _numbered(*(table[name].to_numpy() for name in columns))
     shop = Groceries(
         len(user_ids),
         len(item_ids),
@@ -160,15 +156,22 @@ def read_online_retail(path: Path, weeks_back: int) -> Split:
     Many of its customers are new in every month: those who bought nothing before are left out.
     """
     table = pq.read_table(path, columns=["CustomerID", "StockCode", "InvoiceDate"])
-    user_ids, user_row = np.unique(table["CustomerID"].to_numpy(), return_inverse=True)
-    item_ids, item_row = np.unique(table["StockCode"].to_numpy().astype(str), return_inverse=True)
-    timestamp = table["InvoiceDate"].to_numpy().astype("datetime64[s]").astype(np.int64)
-    events = Interactions(
-        user_row.astype(np.int32), item_row.astype(np.int32), timestamp, np.ones(len(timestamp), np.float32)
-    )
+    users, items, times = (table[name].to_numpy() for name in table.column_names)
+    user_ids, item_ids, events = _numbered(users, items.astype(str), times)
     no_user, no_item = (csr_array(np.zeros((len(ids), 0), np.float32)) for ids in (user_ids, item_ids))
     split = _split(Groceries(len(user_ids), len(item_ids), no_user, no_item), events, weeks_back)
     return replace(split, users=np.intersect1d(split.seen.users(), split.users))
+
+
+def _numbered(
+    users: NDArray[Any], items: NDArray[Any], times: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any], Interactions]:
+    """Ids of both sides, ascending, and the purchases in rows of these."""
+    user_ids, user_row = np.unique(users, return_inverse=True)
+    item_ids, item_row = np.unique(items, return_inverse=True)
+    timestamp = times.astype("datetime64[s]").astype(np.int64)
+    weight = np.ones(len(timestamp), np.float32)
+    return user_ids, item_ids, Interactions(user_row.astype(np.int32), item_row.astype(np.int32), timestamp, weight)
 
 
 def _split(shop: Groceries, events: Interactions, weeks_back: int) -> Split:

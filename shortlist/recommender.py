@@ -135,12 +135,9 @@ def learn(
         n_threads: None for all cores.
     """
     reference_time = int(events.timestamp.max())
-    horizon = _horizon_days(events.timestamp, settings.repeat_horizon_days)
-    if horizon:
-        settings = msgspec.structs.replace(settings, repeat_horizon_days=horizon)
     fits = _Fits(shop, settings, n_threads, on_epoch, checkpoint)
     if repeat is None or not goes_on(repeat.n_events, len(events)):
-        views, fits = _look_back(events, fits) if horizon else ([], fits)
+        views, fits = _look_back(events, fits)
         repeat = replace(_learn_repeat(views, fits), n_events=len(events))
         if start_from is None and views and goes_on(views[0].n_events, len(events)):
             start_from = views[0].model
@@ -287,9 +284,13 @@ class _View:
 def _look_back(events: Interactions, fits: _Fits) -> tuple[list[_View], _Fits]:
     """Views from before each of the newest horizons, the newest first; and fits of as many epochs as were best there.
 
-    The epochs are those of `fits`, and nothing is validated, where there is no patience.
+    The epochs are those of `fits`, and nothing is validated, where there is no patience. The horizon is a young shop's.
     """
-    settings = fits.settings
+    horizon = _horizon_days(events.timestamp, fits.settings.repeat_horizon_days)
+    if horizon is None:
+        return [], fits
+    settings = msgspec.structs.replace(fits.settings, repeat_horizon_days=horizon)
+    fits = replace(fits, settings=settings)
     needed = HORIZONS if settings.repeat_weight != 0 else int(settings.patience is not None)
     newest = int(events.timestamp.max())
     views: list[_View] = []

@@ -210,13 +210,13 @@ def test_the_products_of_facts_are_learned():
 
 
 def test_chances_are_calibrated():
-    model, facts, odds = learned(80_000)
+    model, facts, odds = learned(240_000)
 
     chance, truth = model.chance(facts), 1 / (1 + np.exp(-odds))
 
     for low, high in ((0, 0.2), (0.2, 0.5), (0.5, 1)):
         among = (chance >= low) & (chance < high)
-        assert chance[among].mean() == pytest.approx(truth[among].mean(), abs=0.06)
+        assert chance[among].mean() == pytest.approx(truth[among].mean(), abs=0.03)
 
 
 def apart(one: RepeatModel, other: RepeatModel) -> float:
