@@ -73,6 +73,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         ses,
         stepfunctions,
         topics,
+        turns,
     )
 
     modules = (
@@ -88,6 +89,7 @@ def _extensions() -> list[Callable[[EmbeddedAws], None]]:
         ses,
         scheduler,
         dynamodb,
+        turns,
         cloudformation,
         bootstrap,
     )
