@@ -20,12 +20,12 @@ from local.server import EmbeddedAws
 def install(aws: EmbeddedAws) -> None:
     """A request is answered, its body read before, and the answer written down, before the next one of the service."""
     for handler, answers in ((DynamoHandler, ("call_action",)), (S3Response, ("_bucket_response", "_key_response"))):
-        turn = threading.RLock()  # moto answers a POST to a bucket as one to a key
+        turn = threading.Lock()
         for name in answers:
             aws.replace(handler, name, _in_turn(turn, getattr(handler, name)))
 
 
-def _in_turn(turn: threading.RLock, answer: Callable[..., Any]) -> Callable[..., Any]:
+def _in_turn(turn: threading.Lock, answer: Callable[..., Any]) -> Callable[..., Any]:
     def answer_in_turn(*args: Any) -> Any:
         with turn:
             return answer(*args)
