@@ -7,7 +7,6 @@ clock runs in the fit alone: neither reading, nor starting processes, nor loadin
 import argparse
 import contextlib
 import io
-import os
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -169,7 +168,6 @@ def take_turns(problem: Problem, settings: Settings, names: Sequence[str]) -> li
         raise DatasetError(
             f"No contender is called {unknown[0]!r}. Cure: choose of {', '.join(OURS)}; as a peer, myfm."
         )
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # else threads that wait spin, on cores that others need
     runs = {name: Runs(name) for name in names}
     with Progress() as progress:
         bar = progress.add_task("folds", total=len(problem.folds) * len(names))

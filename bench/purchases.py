@@ -2,7 +2,8 @@
 
 Protocol: completejourney (2,469 households, 68,509 products, 1,469,307 lines of 2017); the last 28 days are held out;
 households with purchases in them; recall@20 = hits / min(20, relevant); once over all products and once over those new
-to the household. Whatever is chosen is chosen on the four weeks before (docs/fm.md), never on those held out.
+to the household. Whatever is chosen is chosen on the four weeks before (docs/fm.md), never on those held out. Ours has
+the settings of the shop's campaign in campaigns/; `without spectral` all of them but the rows beside the machine.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +27,7 @@ from scipy.sparse import csr_array, csr_matrix
 from threadpoolctl import threadpool_limits
 
 from local.demo.data import ITEM_FEATURES, USER_FEATURES, package_folder
+from shortlist.campaigns import read_campaign_file
 from shortlist.config import Model
 from shortlist.contracts.arrays import Float32Array, Int64Array
 from shortlist.contracts.lists import ListKind
@@ -34,7 +37,7 @@ from shortlist.recommender import Shop, latent, learn
 
 X: Final = 20
 HELD_OUT_DAYS: Final = 28
-SPECTRAL: Final = 128
+CAMPAIGNS: Final = Path(__file__).parent.parent / "campaigns"
 OWN_HALF_LIFE_DAYS: Final = 90.0
 KINDS: Final[tuple[ListKind, ...]] = ("everything", "new_for_you")
 IMPLICIT: Final = {"factors": 64, "regularization": 10.0, "iterations": 8, "random_state": 42}
@@ -67,16 +70,19 @@ class Split:
 def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="python -m bench purchases", description=__doc__)
     parser.add_argument("--weeks-back", type=int, default=0, help="end the data so many weeks earlier; 4 is validation")
-    parser.add_argument("--n-factors", type=int, default=Model().n_factors)
+    parser.add_argument("--n-factors", type=int, help="those of the campaign if not given")
     parser.add_argument("--online-retail", type=Path, metavar="FILE", help="UCI Online Retail as parquet instead")
     parser.add_argument("--json", type=Path, help="write the figures there")
     options = parser.parse_args(arguments)
     given, back = options.online_retail, options.weeks_back
     split = read_online_retail(given, back) if given else read(back)
+    settings = read_campaign_file(CAMPAIGNS / f"{'online-retail' if given else 'weekly-picks'}.yaml").model
+    if options.n_factors:
+        settings = msgspec.structs.replace(settings, n_factors=options.n_factors)
     results = []
     print(f"{'':24}{'recall@20':>11}{'ndcg@20':>9}{'recall@20':>11}{'ndcg@20':>9}{'seconds':>9}")
     print(f"{'':24}{'all products':>20}{'new products':>20}")
-    for name, recommend in recommenders(options.n_factors).items():
+    for name, recommend in recommenders(settings).items():
         started = time.perf_counter()
         ranked = recommend(split)
         seconds = time.perf_counter() - started
@@ -92,14 +98,14 @@ def main(arguments: Sequence[str]) -> None:
         options.json.write_text(json.dumps({"results": results, "versions": versions}, indent=1) + "\n")
 
 
-def recommenders(n_factors: int) -> dict[str, Callable[[Split], Ranked]]:
+def recommenders(settings: Model) -> dict[str, Callable[[Split], Ranked]]:
     return {
         "popularity": lambda split: rank_by_popularity(split.seen, split.users, X),
         "own purchases": lambda split: rank_by_own_purchases(_own(split), split.users, X),
         "implicit": lambda split: _implicit(split, np.zeros(len(split.seen.item_rows), np.float32)),
         "implicit + own": lambda split: _implicit(split, _own(split)),
-        "shortlist": lambda split: _ours(split, Model(n_factors=n_factors)),
-        "shortlist + spectral": lambda split: _ours(split, Model(n_factors=n_factors, spectral_factors=SPECTRAL)),
+        "shortlist": lambda split: _ours(split, settings),
+        "without spectral": lambda split: _ours(split, msgspec.structs.replace(settings, spectral_factors=0)),
     }
 
 

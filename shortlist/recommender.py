@@ -33,7 +33,7 @@ LEAST_HORIZON_DAYS: Final = 7.0
 DEFAULT_GAMMA: Final = 10.0  # where the history is a few days long, or next to nothing new was bought in the horizon
 FEWEST_BOUGHT: Final = 10  # of the best new products, from which γ is found
 X: Final = 20  # so many of a user's best new products
-AFFINITY_BLOCK: Final = 65_536
+AFFINITY_BLOCK: Final = 4096  # pairs, whose rows the cache holds
 MOST_USERS: Final = 1000  # users from whom γ is found, and on whom the number of epochs is chosen
 
 MORE_EPOCHS: Final = 1
@@ -190,6 +190,7 @@ class _Fits:
             n_threads=self.n_threads,
             start_from=start_from,
             validate=validate,
+            for_new_items=name == FINAL,
             on_epoch=None if tell is None else lambda report: tell(name, report),
             checkpoint=None if self.checkpoint is None else self.checkpoint / name,
         )
@@ -203,12 +204,16 @@ def fit_history(
     n_threads: int | None = None,
     start_from: FactorModel | None = None,
     validate: Validate | None = None,
+    for_new_items: bool = True,
     on_epoch: Callable[[EpochReport], None] | None = None,
     checkpoint: Path | None = None,
 ) -> FactorizationMachine:
     """The factorization machine with the settings of a campaign, and beside it what is not fitted to single pairs.
 
     Arguments as FactorizationMachine has them; it alone is validated.
+
+    Args:
+        for_new_items: whether items that nobody has bought have rows beside the machine, too: half of their time.
     """
     shape = (shop.n_users, shop.n_items)
     for_users = csr_array((past.weight, past.item_rows, past.indptr), shape=shape)
@@ -237,7 +242,8 @@ def fit_history(
         checkpoint=checkpoint,
     )
     if settings.spectral_factors:
-        known = checked_features(shop.item_features, shop.n_items, "item", "shop's items are")
+        told = shop.item_features if for_new_items else None
+        known = checked_features(told, shop.n_items, "item", "shop's items are")
         with threads(n_threads) as crew:
             rows = spectral_rows(for_users, for_items, settings.spectral_factors, seed=settings.seed, crew=crew)
             machine.model = beside(machine.model, *rows, known, crew=crew)

@@ -238,10 +238,11 @@ class RankingProblem:
         """What the features say of every item, their interactions with each other included, as the FM has them."""
         k = self.settings.n_factors
         targets = np.column_stack([state.items, state.biases])
-        targets[:, k] -= self_interaction(ridge.features, ridge.features @ state.item_weights, state.item_weights)
+        before = state.item_weights[:, :k]
+        targets[:, k] -= self_interaction(ridge.features, ridge.features @ before, before)
         state.item_weights = ridge.improve(state.item_weights, targets)
         prior: Float32Array = ridge.features @ state.item_weights
-        prior[:, k] += self_interaction(ridge.features, prior, state.item_weights)
+        prior[:, k] += self_interaction(ridge.features, prior[:, :k], state.item_weights[:, :k])
         return prior
 
 

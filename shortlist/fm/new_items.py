@@ -65,7 +65,7 @@ def fit_to_purchases(
     of_targets = FeatureRidge(features, of_item, strength, values.mean() / values, pulls)
     fitted: Float32Array = of_targets.improve(weights @ basis, targets, STEPS) @ basis.T
     fitted[:, -1] *= np.float32(BIAS_SHARE)
-    crossed = self_interaction(features, features @ fitted, fitted)  # which the machine adds
+    crossed = self_interaction(features, features @ fitted[:, :-1], fitted[:, :-1])  # which the machine adds
     of_crossed = FeatureRidge(features, of_item, strength, pulls=pulls)
     fitted[:, -1] -= of_crossed.improve(np.zeros((features.shape[1], 1), np.float32), crossed[:, None], STEPS)[:, 0]
     return fitted

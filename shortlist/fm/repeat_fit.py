@@ -52,7 +52,9 @@ def fit_repeat(
 def _flat(facts: Float32Array, horizon_days: float) -> RepeatModel:
     """Standardizes as these facts ask, and says the same of all pairs."""
     p = len(FACTS)
-    mean, scale = facts.mean(0, dtype=np.float64), facts.std(0, dtype=np.float64)
+    mean = facts.mean(0, dtype=np.float64)
+    apart = facts - mean.astype(np.float32)
+    scale = np.sqrt(np.einsum("np,np->p", apart, apart, dtype=np.float64) / len(facts))
     scale = np.where(scale > SAME, scale, 1.0)
     lowest = np.maximum(facts.min(0), mean - MOST_DEVIATIONS * scale)
     highest = np.minimum(facts.max(0), mean + MOST_DEVIATIONS * scale)

@@ -60,11 +60,10 @@ class FeatureRidge:
 
 
 def self_interaction(features: csr_array, totals: Float32Array, weights: Float32Array) -> Float32Array:
-    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row; `totals` is xW; the last column, the linear weights, is left out."""
-    among = totals[:, :-1]
-    norms = np.einsum("fk,fk->f", weights[:, :-1], weights[:, :-1])
+    """½(‖xW‖² − Σ_f x_f² ‖W_f‖²) of every row; `weights` (f, k) are factors alone, `totals` (n, k) is xW."""
+    norms = np.einsum("fk,fk->f", weights, weights)
     alone = csr_array((features.data**2, features.indices, features.indptr), shape=features.shape) @ norms
-    crossed: Float32Array = (np.einsum("rk,rk->r", among, among) - alone) / 2
+    crossed: Float32Array = (np.einsum("rk,rk->r", totals, totals) - alone) / 2
     return crossed
 
 

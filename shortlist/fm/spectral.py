@@ -19,8 +19,6 @@ from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.ridge import FeatureRidge, self_interaction
 from shortlist.fm.sparse_product import SparseProduct
 from shortlist.fm.threads import Threads
-from shortlist.fm.totals import split
-from shortlist.latent import item_latent
 
 POPULARITY_EXPONENT: Final = 0.3
 """p above: what many buy says less of anybody."""
@@ -97,20 +95,22 @@ def _wider(side: Side, rows: Float32Array) -> Side:
 
 def _explained(joined: FactorModel, n_new: int, features: csr_array) -> Side:
     """The items' side with the new factors of ids divided into features and ids; rows of bought items stay."""
-    side, latent = joined.items, item_latent(joined, features)
+    side = joined.items
     rows = side.factors[:, -n_new:]
     ridge = FeatureRidge(features, np.ones(len(rows), np.float32), FEATURE_REGULARIZATION)
     found = ridge.improve(np.zeros((features.shape[1], n_new), np.float32), rows, FEATURE_STEPS)
-    # What these do to each other is no part of any score: the linear weights take away what they can of it.
-    beside_nothing = np.column_stack([found, np.zeros(len(found), np.float32)])
-    crossed = self_interaction(features, features @ beside_nothing, beside_nothing)
-    linear = ridge.improve(np.zeros((features.shape[1], 1), np.float32), -crossed[:, None], FEATURE_STEPS)
-    weights = np.column_stack([side.feature_factors, side.feature_weights + linear[:, 0]])
-    weights[:, -n_new - 1 : -1] = found
-    whole = split(latent[:, :-1], latent[:, -1], weights, features)
-    unknown = ~rows.any(axis=1)
-    whole.factors[unknown], whole.weights[unknown] = side.factors[unknown], side.weights[unknown]
-    return whole
+    told = SparseProduct.of(features).times(found)
+    # What features do to each other is no part of any score: the linear weights take away what they can of it, and
+    # those of ids the rest, with what features do to the id.
+    among = self_interaction(features, told, found)
+    linear = ridge.improve(np.zeros((features.shape[1], 1), np.float32), -among[:, None], FEATURE_STEPS)[:, 0]
+    own = rows - told
+    rest = features @ linear + among + np.einsum("nk,nk->n", own, told)
+    bought = rows.any(axis=1)
+    factors, feature_factors = side.factors.copy(), side.feature_factors.copy()
+    factors[bought, -n_new:] = own[bought]
+    feature_factors[:, -n_new:] = found
+    return Side(factors, side.weights - np.where(bought, rest, 0), feature_factors, side.feature_weights + linear)
 
 
 def _ratio(of: float, to: float) -> float:
