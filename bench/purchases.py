@@ -2,8 +2,8 @@
 
 Protocol: completejourney (2,469 households, 68,509 products, 1,469,307 lines of 2017); the last 28 days are held out;
 households with purchases in them; recall@20 = hits / min(20, relevant); once over all products and once over those new
-to the household. Whatever is chosen is chosen on the four weeks before (docs/fm.md), never on those held out. Ours has
-the settings of the shop's campaign in campaigns/; `without spectral` all of them but the rows beside the machine.
+to the household. Whatever is chosen is chosen on windows of the time before (docs/fm.md), never on those held out. Ours
+has the settings of the shop's campaign in campaigns/; `without spectral` all of them but the rows beside the machine.
 """
 
 import argparse

@@ -179,7 +179,13 @@ class _Fits:
         return replace(self, settings=msgspec.structs.replace(self.settings, epochs=epochs))
 
     def fit(
-        self, name: str, past: History, start_from: FactorModel | None = None, validate: Validate | None = None
+        self,
+        name: str,
+        past: History,
+        start_from: FactorModel | None = None,
+        validate: Validate | None = None,
+        *,
+        for_new_items: bool = True,
     ) -> FactorizationMachine:
         """Train on what was known; `name` is where the state is kept, and what the epochs' listener hears."""
         tell = self.on_epoch
@@ -190,7 +196,7 @@ class _Fits:
             n_threads=self.n_threads,
             start_from=start_from,
             validate=validate,
-            for_new_items=name == FINAL,
+            for_new_items=for_new_items,
             on_epoch=None if tell is None else lambda report: tell(name, report),
             checkpoint=None if self.checkpoint is None else self.checkpoint / name,
         )
@@ -324,7 +330,8 @@ def _view(n: int, events: Interactions, fits: _Fits, moment: int) -> tuple[_View
         return measure(make_lists(ranked, seen, "new_for_you", X), active, new, X).recall
 
     validated = settings.patience is not None and n == 1
-    machine = fits.fit(f"look_back_{n}", past, validate=recall_of_new if validated else None)
+    validate = recall_of_new if validated else None
+    machine = fits.fit(f"look_back_{n}", past, validate=validate, for_new_items=False)  # r is of bought items alone
     users, items = latent(machine.model, shop)
     came_back = np.isin(seen.keys, bought.keys, assume_unique=True)
     facts = _facts(past, _affinity(past, users, items), machine.model, shop, horizon)

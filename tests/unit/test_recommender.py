@@ -6,6 +6,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 from shortlist.config import Model
 from shortlist.evaluate import NOTHING, Pairs, hits, make_lists, measure, rank, rank_by_popularity
@@ -249,6 +250,21 @@ def test_the_final_fit_goes_on_from_the_newest_look_back_where_that_knew_most(sh
     assert heard.count("look_back_1") == SETTINGS.epochs
     assert heard.count("final") == epochs
     assert recommender.epochs == SETTINGS.epochs
+
+
+def test_an_item_that_nobody_has_bought_has_rows_beside_the_machine_from_its_features():
+    events, new = purchases(), 0
+    events = events.where(events.item_row != new)
+    halves_of_catalogue = csr_array(np.eye(2, dtype=np.float32)[np.arange(N_ITEMS) % 2])
+    shop = Shop(N_USERS, N_ITEMS, item_features=halves_of_catalogue)
+
+    recommender = learn(events, shop, msgspec.structs.replace(SETTINGS, spectral_factors=2))
+
+    beside = recommender.model.users.factors[:, SETTINGS.n_factors :]
+    assert beside.shape == (N_USERS, 2)
+    _, items = latent(recommender.model, shop)
+    scores = beside @ items[new, SETTINGS.n_factors : -1]
+    assert scores[0::2].mean() > 2 * scores[1::2].mean()
 
 
 def files(folder: Path) -> dict[Path, bytes]:
