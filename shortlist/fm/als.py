@@ -220,7 +220,7 @@ class RankingProblem:
         solve_rows(
             *half.places,
             half.pairs.data,
-            everyone,
+            np.empty(0, np.float32),
             half.lanes,
             state.users,
             (alpha * np.maximum(values, 0)).astype(np.float32),

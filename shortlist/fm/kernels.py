@@ -16,6 +16,7 @@ Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
 AHEAD = 16  # pairs: long enough for memory to answer, short enough to stay in the nearest cache
+NEAR = 65_536  # numbers: of a row whose pairs have more on the other side, the second nearest cache keeps too few
 LINE = 16  # numbers in a cache line
 APART = 256  # numbers, more than a vectorised loop takes at a time
 ZERO = np.float32(0)
@@ -49,6 +50,8 @@ def solve_rows(
     products a number, and precondition the observed pairs: two steps from the last epoch's row are enough.
 
     Args:
+        target: (n_fixed,), t by row of `fixed`. Without numbers: ones, and nothing is looked up (of a
+            million users each look would miss the caches, and items take twice as long).
         lanes: int64 (n_threads + 1,), first row of each thread's share.
         prior: (n_rows, k + 1) or, without biases, (n_rows, k): m. Without rows: zeros.
         biases: (n_rows,), or empty: b is then no unknown but zero, and `coupling` has to be zero.
@@ -140,11 +143,12 @@ def _add_pairs(
     Four pairs at a time; what is missing from the last four is its last pair again, of no weight.
     """
     last = pairs[1] - 1
+    fetch = first or (pairs[1] - pairs[0]) * x.size > NEAR
     alone = ZERO
     for j in range(pairs[0], pairs[1], 4):
         j1, j2, j3 = min(j + 1, last), min(j + 2, last), min(j + 3, last)
         i0, i1, i2, i3 = indices[j], indices[j1], indices[j2], indices[j3]
-        if first:
+        if fetch:
             for ahead in range(j + AHEAD, min(j + AHEAD + 4, indices.size)):
                 for c in range(0, x.size, LINE):
                     prefetch(fixed, np.int64(indices[ahead]), c)
@@ -154,14 +158,19 @@ def _add_pairs(
             d1 += fixed[i1, c] * x[c]
             d2 += fixed[i2, c] * x[c]
             d3 += fixed[i3, c] * x[c]
-        d0 = confidence[j] * (wanted * target[i0] - d0 - b)
-        d1 = confidence[j1] * (wanted * target[i1] - d1 - b) if j < last else ZERO
-        d2 = confidence[j2] * (wanted * target[i2] - d2 - b) if j + 1 < last else ZERO
-        d3 = confidence[j3] * (wanted * target[i3] - d3 - b) if j + 2 < last else ZERO
+        d0 = confidence[j] * (wanted * _wish(target, i0) - d0 - b)
+        d1 = confidence[j1] * (wanted * _wish(target, i1) - d1 - b) if j < last else ZERO
+        d2 = confidence[j2] * (wanted * _wish(target, i2) - d2 - b) if j + 1 < last else ZERO
+        d3 = confidence[j3] * (wanted * _wish(target, i3) - d3 - b) if j + 2 < last else ZERO
         alone += d0 + d1 + d2 + d3
         for c in range(x.size):
             total[c] += d0 * fixed[i0, c] + d1 * fixed[i1, c] + d2 * fixed[i2, c] + d3 * fixed[i3, c]
     return alone
+
+
+@njit(fastmath=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
+def _wish(target: Float32, other: int) -> np.float32:
+    return target[other] if target.size else np.float32(1)
 
 
 @njit(fastmath=True, cache=True, inline="always")  # type: ignore[untyped-decorator]
@@ -189,6 +198,9 @@ def observed_misses(
     for row in prange(indptr.size - 1):
         total = 0.0
         for j in range(indptr[row], indptr[row + 1]):
+            ahead = np.int64(indices[min(j + AHEAD, indices.size - 1)])
+            for c in range(0, items.shape[1], LINE):
+                prefetch(items, ahead, c)
             item = indices[j]
             dot = biases[item]
             for c in range(users.shape[1]):
