@@ -26,7 +26,7 @@ from shortlist.evaluate import make_lists, measure, rank
 from shortlist.fm.align import align
 from shortlist.fm.history import DAY_S, Interactions
 from shortlist.fm.model import FactorModel
-from shortlist.recommender import MORE_EPOCHS, Recommender, Shop, fit_history, latent, learn, past_of
+from shortlist.recommender import MORE_EPOCHS, Aging, Recommender, Shop, fit_history, latent, learn
 
 WARM: Final = "last week's model"
 SCRATCH: Final = "from scratch"
@@ -69,13 +69,13 @@ def main(arguments: Sequence[str]) -> None:
         SCRATCH: lambda: learn(split.train, split.shop, settings),
         WARM: lambda: learn(split.train, split.shop, settings, repeat=before.repeat, start_from=start),
     }
-    past = past_of(split.train, split.shop, settings, int(split.train.timestamp.max()))
+    past = Aging.of(settings).past(split.train, split.shop, int(split.train.timestamp.max()))
     one_more = msgspec.structs.replace(settings, epochs=MORE_EPOCHS)
     fits: dict[str, Callable[[], object]] = {
         SCRATCH: lambda: fit_history(past, split.shop, settings),
         WARM: lambda: fit_history(past, split.shop, one_more, start_from=start),
     }
-    found = measured(split, settings, trainings, fits, given.rounds)
+    found = measured(split, trainings, fits, given.rounds)
     results = [{"name": name, **row} for name, row in found.items()]
     print_table(results, (*COLUMNS, *TIMES))
     shares = {name: found[WARM][name] / found[SCRATCH][name] for name in TIMES}
@@ -115,7 +115,6 @@ def _places(there: Int64Array, wanted: Int64Array) -> Int64Array:
 
 def measured(
     split: Split,
-    settings: Model,
     trainings: dict[str, Callable[[], Recommender]],
     fits: dict[str, Callable[[], object]],
     rounds: int,
@@ -136,14 +135,14 @@ def measured(
     for name, recommender in recommenders.items():
         times = (median(column) for column in zip(*seconds[name], strict=True))
         rounded = {key: round(value, 3) for key, value in zip(TIMES, times, strict=True)}
-        found[name] = figures(recommender, split, settings) | rounded
+        found[name] = figures(recommender, split) | rounded
     return found
 
 
-def figures(recommender: Recommender, split: Split, settings: Model) -> dict[str, float]:
+def figures(recommender: Recommender, split: Split) -> dict[str, float]:
     """Recall and NDCG over all products and over new ones."""
     users, items = latent(recommender.model, split.shop)
-    past = recommender.past(split.train, split.shop, settings)
+    past = recommender.past(split.train, split.shop)
     ranked = rank(users, items, recommender.pair_repeat(past, split.shop, users, items), split.seen, split.users, X)
     found: dict[str, float] = {}
     for kind, relevant in zip(KINDS, (split.held_out, split.new), strict=True):

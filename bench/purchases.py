@@ -112,7 +112,7 @@ def recommenders(settings: Model) -> dict[str, Callable[[Split], Ranked]]:
 def _ours(split: Split, settings: Model) -> Ranked:
     recommender = learn(split.train, split.shop, settings)
     users, items = latent(recommender.model, split.shop)
-    past = recommender.past(split.train, split.shop, settings)
+    past = recommender.past(split.train, split.shop)
     return rank(users, items, recommender.pair_repeat(past, split.shop, users, items), split.seen, split.users, X)
 
 

@@ -53,7 +53,7 @@ def _of_groceries(out: Path, n_factors: int) -> None:
     split, settings = read(), Model(n_factors=n_factors)
     recommender = learn(split.train, split.shop, settings)
     users, items = latent(recommender.model, split.shop)
-    past = recommender.past(split.train, split.shop, settings)
+    past = recommender.past(split.train, split.shop)
     prior = user_prior(recommender.model, split.shop.user_features)
     _save(out, recommender.model, users, items, prior, past.indptr, past.item_rows, past.weight)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from shortlist.config import Model
 from shortlist.contracts.arrays import Float32Array, Int64Array, StringTable
 from shortlist.dataset.dataset import Dataset
 from shortlist.fm.align import align, match
@@ -54,11 +53,11 @@ class Vocabularies:
         return Matches(*(match(getattr(self, side).to_list(), getattr(new, side).to_list()) for side in self.__slots__))
 
 
-def adopt(recommender: Recommender, matches: Matches, events: Interactions, shop: Shop, settings: Model) -> Recommender:
+def adopt(recommender: Recommender, matches: Matches, events: Interactions, shop: Shop) -> Recommender:
     """The recommender for the rows of `shop`, its users folded in by `events`."""
     model = moved(recommender.model, matches)
     adopted = replace(recommender, model=model, reference_time=int(events.timestamp.max()))
-    past = adopted.past(events, shop, settings)
+    past = adopted.past(events, shop)
     prior = _prior(model, shop)
     _, items = latent(model, shop)
     solver = RowSolver.for_users(items, model.settings)

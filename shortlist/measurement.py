@@ -22,7 +22,7 @@ def measured(recommender: Recommender, data: TrainingData, campaign: Campaign, s
     """Figures, on `data.later`, of a recommender that learned from `data.known`; `split` says how the two part."""
     shop, settings, x = data.shop, campaign.model, campaign.x
     later = data.later
-    past = recommender.past(data.known, shop, settings)
+    past = recommender.past(data.known, shop)
     users, items = latent(recommender.model, shop)
     seen = Pairs(past.indptr, past.item_rows, shop.n_items)
     bought = Pairs.of(later.user_row, later.item_row, n_users=shop.n_users, n_items=shop.n_items)

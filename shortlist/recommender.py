@@ -11,6 +11,7 @@ from scipy.sparse import csr_array
 
 from shortlist.config import Model
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
+from shortlist.errors import ContractError
 from shortlist.evaluate import NOTHING, Pairs, hits, make_lists, measure, rank
 from shortlist.fm.history import DAY_S, History, Interactions, history
 from shortlist.fm.inputs import checked_features
@@ -44,6 +45,8 @@ ENOUGH_KNOWN: Final = 0.75
 FINAL: Final = "final"
 """Name of the fit on all events; those from which r is learned are `look_back_2` and `look_back_1`."""
 
+AGING: Final = "aging.json"
+
 OnEpoch = Callable[[str, EpochReport], None]
 """Called with the name of a fit and how its newest epoch went."""
 
@@ -58,6 +61,30 @@ class Shop:
     item_features: CsrLike | None = None
 
 
+class Aging(msgspec.Struct, frozen=True):
+    """What a purchase weighs as it grows older: the settings of this name, for `fm.history.history`."""
+
+    half_life_days: float | None
+    item_half_life_days: float | None
+    saturation: float | None
+
+    @classmethod
+    def of(cls, settings: Model) -> "Aging":
+        return cls(settings.half_life_days, settings.item_half_life_days, settings.saturation)
+
+    def past(self, events: Interactions, shop: Shop, reference_time: int) -> History:
+        """The pairs of `events`, in the order of user_row, then item_row, as of `reference_time`."""
+        return history(
+            events,
+            n_users=shop.n_users,
+            n_items=shop.n_items,
+            reference_time=reference_time,
+            half_life_days=self.half_life_days,
+            item_half_life_days=self.item_half_life_days,
+            saturation=self.saturation,
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Recommender:
     """y(u, i) = c_u + a_u · a_i + ρ(u, i), where ρ is γ r(u, i) − a_u · a_i for pairs of the past and 0 for others.
@@ -68,18 +95,20 @@ class Recommender:
     Attributes:
         model: the factorization machine.
         repeat: γ, and what makes r of a pair's history.
+        aging: of the purchases that it learned from, and so of those by which a user is folded in.
         reference_time: the newest interaction, epoch seconds: ages count from here.
         epochs: those of a fit from scratch, with patience as many as were best; not saved.
     """
 
     model: FactorModel
     repeat: RepeatModel
+    aging: Aging
     reference_time: int
     epochs: int = 0
 
-    def past(self, events: Interactions, shop: Shop, settings: Model) -> History:
+    def past(self, events: Interactions, shop: Shop) -> History:
         """The pairs of `events`, in the order of user_row, then item_row."""
-        return past_of(events, shop, settings, self.reference_time)
+        return self.aging.past(events, shop, self.reference_time)
 
     def pair_repeat(self, past: History, shop: Shop, users: Float32Array, items: Float32Array) -> Float32Array:
         """ρ of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
@@ -90,17 +119,24 @@ class Recommender:
         return self.repeat.chance(facts) * np.float32(self.repeat.gamma) - affinity
 
     def save(self, folder: Path) -> None:
-        """`fm/` and `repeat/` below the folder."""
+        """`fm/`, `repeat/` and two small files below the folder."""
         self.model.save(folder / "fm")
         self.repeat.save(folder / "repeat")
+        (folder / AGING).write_bytes(msgspec.json.encode(self.aging))
         (folder / "reference_time.txt").write_text(f"{self.reference_time}\n")
 
     @classmethod
     def load(cls, folder: Path) -> "Recommender":
-        """Raises ContractError where something is missing or altered."""
+        """Raises ContractError where something is missing or altered, or an earlier version saved it."""
+        if not (folder / AGING).exists():
+            raise ContractError(
+                "The model does not say how its purchases age: an earlier version trained it. "
+                "Cure: train one with this version, without reuse_model."
+            )
         return cls(
             FactorModel.load(folder / "fm"),
             RepeatModel.load(folder / "repeat"),
+            msgspec.json.decode((folder / AGING).read_bytes(), type=Aging),
             int((folder / "reference_time.txt").read_text()),
         )
 
@@ -146,7 +182,7 @@ def learn(
         fits = fits.of_epochs(MORE_EPOCHS)
     known = events if weak is None else events.joined(weak.until(reference_time))
     machine = fits.fit(FINAL, fits.past(known, reference_time), start_from)
-    return Recommender(machine.model, repeat, reference_time, epochs)
+    return Recommender(machine.model, repeat, Aging.of(settings), reference_time, epochs)
 
 
 def _horizon_days(timestamp: Int64Array, most: float) -> float | None:
@@ -173,7 +209,7 @@ class _Fits:
     checkpoint: Path | None
 
     def past(self, events: Interactions, moment: int) -> History:
-        return past_of(events, self.shop, self.settings, moment)
+        return Aging.of(self.settings).past(events, self.shop, moment)
 
     def of_epochs(self, epochs: int) -> "_Fits":
         return replace(self, settings=msgspec.structs.replace(self.settings, epochs=epochs))
@@ -348,18 +384,6 @@ def latent(model: FactorModel, shop: Shop) -> tuple[Float32Array, Float32Array]:
 def _features(side: Side, features: CsrLike | None) -> CsrLike | None:
     """None where the model was trained without."""
     return features if len(side.feature_factors) else None
-
-
-def past_of(events: Interactions, shop: Shop, settings: Model, reference_time: int) -> History:
-    return history(
-        events,
-        n_users=shop.n_users,
-        n_items=shop.n_items,
-        reference_time=reference_time,
-        half_life_days=settings.half_life_days,
-        item_half_life_days=settings.item_half_life_days,
-        saturation=settings.saturation,
-    )
 
 
 def _affinity(past: History, users: Float32Array, items: Float32Array) -> Float32Array:

@@ -124,7 +124,6 @@ class _Training:
             vocabularies.matches(Vocabularies.of(self._dataset)),
             self._data.events,
             self._data.shop,
-            self._campaign.model,
         )
         return self._save(recommender, metrics, model_run)
 
@@ -175,7 +174,7 @@ class _Training:
         )
 
     def _save(self, recommender: Recommender, metrics: HoldoutMetrics, model_run: str) -> Work:
-        past = recommender.past(self._data.events, self._data.shop, self._campaign.model)
+        past = recommender.past(self._data.events, self._data.shop)
         arrays: dict[str, NDArray[Any]] = {
             "indptr": past.indptr,
             "item_rows": past.item_rows,

@@ -71,9 +71,3 @@ def test_every_campaign_of_the_repository_is_sound(path):
 
 def test_the_repository_has_campaigns():
     assert {path.stem for path in SHIPPED.glob("*.yaml")} >= {"weekly-picks", "movielens", "online-retail"}
-
-
-def test_deals_takes_over_the_model_of_weekly_picks_and_so_has_its_settings():
-    deals, weekly = (read_campaign_file(SHIPPED / f"{name}.yaml") for name in ("deals", "weekly-picks"))
-
-    assert deals.model == weekly.model

@@ -41,7 +41,7 @@ def recall(recommender: Recommender, train: Interactions, later: Interactions, *
     shop = Shop(N_USERS, N_ITEMS)
     if gamma is not None:
         recommender = replace(recommender, repeat=replace(recommender.repeat, gamma=gamma))
-    past = recommender.past(train, shop, SETTINGS)
+    past = recommender.past(train, shop)
     users, items = latent(recommender.model, shop)
     seen = Pairs(past.indptr, past.item_rows, N_ITEMS)
     bought = Pairs.of(later.user_row, later.item_row, n_users=N_USERS, n_items=N_ITEMS)
@@ -68,7 +68,7 @@ def test_what_was_bought_is_listed_by_the_chance_of_another_purchase():
     train, _ = halves(purchases())
     shop = Shop(N_USERS, N_ITEMS)
     recommender = learn(train, shop, SETTINGS)
-    past = recommender.past(train, shop, SETTINGS)
+    past = recommender.past(train, shop)
     users, items = latent(recommender.model, shop)
 
     scores = (users @ items.T)[past.user_rows, past.item_rows] + recommender.pair_repeat(past, shop, users, items)
@@ -89,7 +89,7 @@ def test_scores_of_new_products_compare_with_those_of_products_bought_before():
     shop = Shop(N_USERS, N_ITEMS)
     recommender = learn(train, shop, SETTINGS)
 
-    past = recommender.past(train, shop, SETTINGS)
+    past = recommender.past(train, shop)
     seen = Pairs(past.indptr, past.item_rows, N_ITEMS)
     bought = Pairs.of(later.user_row, later.item_row, n_users=N_USERS, n_items=N_ITEMS)
     nothing = np.zeros(len(past.item_rows), np.float32)
@@ -200,7 +200,7 @@ def test_the_term_can_be_switched_off():
 
     recommender = learn(train, Shop(N_USERS, N_ITEMS), settings)
 
-    past = recommender.past(train, Shop(N_USERS, N_ITEMS), settings)
+    past = recommender.past(train, Shop(N_USERS, N_ITEMS))
     users, items = latent(recommender.model, Shop(N_USERS, N_ITEMS))
     assert not recommender.pair_repeat(past, Shop(N_USERS, N_ITEMS), users, items).any()
 

@@ -195,6 +195,34 @@ def test_a_model_can_be_taken_over(shop: Shop) -> None:
     assert metrics("r2", store) == metrics("r1", store)
 
 
+def test_purchases_age_as_the_model_that_is_taken_over_knows_them_not_as_the_campaign_says(shop: Shop) -> None:
+    store, runs = MemoryStore(), MemoryRunsTable()
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=runs)
+    other = CAMPAIGN | {"model": CAMPAIGN["model"] | {"half_life_days": 2.0, "item_half_life_days": 1.0}}
+
+    train(
+        prepared(shop, "r2", store, campaign=other, reuse_model="r1"),
+        store=store,
+        clock=FixedClock(),
+        runs=runs,
+    )
+
+    ours, theirs = model_of("r2", store), model_of("r1", store)
+    for name in ("aging.json", "history/weight.npy"):
+        assert ours[name] == theirs[name]
+    repeat = (npy_array(models["history/repeat.npy"]) for models in (ours, theirs))
+    np.testing.assert_allclose(*repeat, atol=1e-4)
+
+
+def test_a_model_that_does_not_say_how_its_purchases_age_is_not_taken_over(shop: Shop) -> None:
+    store = MemoryStore()
+    train(prepared(shop, "r1", store), store=store, clock=FixedClock(), runs=MemoryRunsTable())
+    del store.objects[RunKeys("r1").model("aging.json")]
+
+    with pytest.raises(ContractError, match=r"an earlier version trained it\. Cure: train one"):
+        train(prepared(shop, "r2", store, reuse_model="r1"), store=store, clock=FixedClock(), runs=MemoryRunsTable())
+
+
 def test_a_run_that_is_resumed_keeps_the_model_that_was_the_latest_at_first(shop: Shop) -> None:
     # GIVEN a run that took over the latest model, and another run that was published meanwhile
     store, runs = MemoryStore(), MemoryRunsTable()
