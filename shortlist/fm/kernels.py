@@ -9,15 +9,13 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
-from shortlist.fm.prefetch import prefetch
+from shortlist.fm.prefetch import AHEAD, announce
 
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 
-AHEAD = 16  # pairs: long enough for memory to answer, short enough to stay in the nearest cache
 NEAR = 65_536  # numbers: of a row whose pairs have more on the other side, the second nearest cache keeps too few
-LINE = 16  # numbers in a cache line
 APART = 256  # numbers, more than a vectorised loop takes at a time
 ZERO = np.float32(0)
 SOLVED = np.float32(1e-12)
@@ -150,8 +148,7 @@ def _add_pairs(
         i0, i1, i2, i3 = indices[j], indices[j1], indices[j2], indices[j3]
         if fetch:
             for ahead in range(j + AHEAD, min(j + AHEAD + 4, indices.size)):
-                for c in range(0, x.size, LINE):
-                    prefetch(fixed, np.int64(indices[ahead]), c)
+                announce(fixed, indices[ahead])
         d0, d1, d2, d3 = ZERO, ZERO, ZERO, ZERO
         for c in range(x.size):
             d0 += fixed[i0, c] * x[c]
@@ -198,9 +195,7 @@ def observed_misses(
     for row in prange(indptr.size - 1):
         total = 0.0
         for j in range(indptr[row], indptr[row + 1]):
-            ahead = np.int64(indices[min(j + AHEAD, indices.size - 1)])
-            for c in range(0, items.shape[1], LINE):
-                prefetch(items, ahead, c)
+            announce(items, indices[min(j + AHEAD, indices.size - 1)])
             item = indices[j]
             dot = biases[item]
             for c in range(users.shape[1]):

@@ -1,11 +1,16 @@
-"""A row of a matrix and a column in; nothing out, but that cache line is on its way when a kernel comes to it."""
+"""A row of a matrix in; nothing out, but its cache lines are on their way when a kernel comes to it."""
 
 from typing import Any
 
+import numpy as np
 from llvmlite import ir
-from numba import types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+AHEAD = 16  # rows: long enough for memory to answer, short enough to stay in the nearest cache
+LINE = 16  # numbers in a cache line
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -24,3 +29,10 @@ def prefetch(typing: Any, matrix: Any, row: Any, column: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(matrix, row, column), generate
+
+
+@njit(cache=True, inline="always")  # type: ignore[untyped-decorator]
+def announce(matrix: NDArray[np.float32], row: int) -> None:
+    """A row of `matrix`, from which a kernel will read AHEAD rows later."""
+    for column in range(0, matrix.shape[1], LINE):
+        prefetch(matrix, np.int64(row), column)

@@ -4,6 +4,8 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from shortlist.fm.prefetch import AHEAD, announce
+
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
@@ -16,6 +18,7 @@ def times(indptr: Int64, indices: Int32, values: Float32, lanes: Int64, dense: F
     for lane in prange(lanes.size - 1):
         for row in range(lanes[lane], lanes[lane + 1]):
             for place in range(indptr[row], indptr[row + 1]):
+                announce(dense, indices[min(place + AHEAD, indices.size - 1)])
                 column, value = indices[place], values[place]
                 for c in range(dense.shape[1]):
                     product[row, c] += value * dense[column, c]
