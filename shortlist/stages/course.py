@@ -32,5 +32,7 @@ class CourseNotes:
         done = EpochFigures(purpose=purpose, fit=fit, epoch=report.epoch, loss=report.loss, recall=report.metric)
         before = {(one.purpose, one.fit, one.epoch): one for one in self.epochs}
         epochs = tuple((before | {(purpose, fit, report.epoch): done}).values())
-        self._path.write_bytes(msgspec.json.encode(_Notes(self._fingerprint, epochs)))
+        whole = self._path.with_suffix(".new")  # the file may be on its way to the bucket
+        whole.write_bytes(msgspec.json.encode(_Notes(self._fingerprint, epochs)))
+        whole.replace(self._path)
         return {name: value for name, value in msgspec.structs.asdict(done).items() if value is not None}

@@ -29,7 +29,7 @@ from shortlist.fm.repeat import RepeatModel
 from shortlist.measurement import measured
 from shortlist.ports import Clock, ObjectStore, Progress, RunsTable
 from shortlist.recommender import Recommender, goes_on, latent, learn
-from shortlist.stages.checkpoint import CheckpointFolder, files_below
+from shortlist.stages.checkpoint import CheckpointFolder, checkpoint_folder, files_below
 from shortlist.stages.course import CourseNotes
 from shortlist.stages.resume import Work, read_campaign, read_manifest, run_once
 from shortlist.stages.reuse import reused_run
@@ -73,8 +73,11 @@ def train(
     }
 
     def work() -> Work:
-        with tempfile.TemporaryDirectory() as folder:
-            training = _Training(run.run_id, campaign, digest(inputs), Path(folder), store, progress)
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            checkpoint_folder(Path(folder), run.run_id, store=store, vouching={MEASURED}) as checkpoint,
+        ):
+            training = _Training(run.run_id, campaign, digest(inputs), checkpoint, store, progress)
             return training.adopt(model_run) if model_run else training.fit(before.run_id)
 
     return run_once("Train", run, inputs, work, store=store, clock=clock)
@@ -84,18 +87,24 @@ class _Training:
     """The fits of one run, from the bucket into the bucket."""
 
     def __init__(
-        self, run_id: str, campaign: Campaign, fingerprint: str, folder: Path, store: ObjectStore, progress: Progress
+        self,
+        run_id: str,
+        campaign: Campaign,
+        fingerprint: str,
+        checkpoint: CheckpointFolder,
+        store: ObjectStore,
+        progress: Progress,
     ) -> None:
         self._run_id = run_id
         self._keys = RunKeys(run_id)
         self._campaign = campaign
         self._fingerprint = fingerprint
-        self._folder = folder
+        self._folder = checkpoint.path
         self._store = store
         self._progress = progress
-        self._checkpoint = CheckpointFolder(folder, run_id, store=store, vouching={MEASURED})
+        self._checkpoint = checkpoint
         self._dataset = Dataset.from_files(lambda name: store.read(self._keys.dataset(name)))
-        self._course = CourseNotes(folder / COURSE, fingerprint)
+        self._course = CourseNotes(self._folder / COURSE, fingerprint)
         self._data = TrainingData.of(self._dataset, campaign.feedback.click_weight)
 
     def fit(self, before: str) -> Work:
