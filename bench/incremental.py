@@ -26,7 +26,7 @@ from shortlist.evaluate import make_lists, measure, rank
 from shortlist.fm.align import align
 from shortlist.fm.history import DAY_S, Interactions
 from shortlist.fm.model import FactorModel
-from shortlist.recommender import MORE_EPOCHS, Aging, Recommender, Shop, fit_history, latent, learn
+from shortlist.recommender import MORE_EPOCHS, Recommender, Shop, aging_of, fit_history, latent, learn, past_of
 
 WARM: Final = "last week's model"
 SCRATCH: Final = "from scratch"
@@ -69,7 +69,7 @@ def main(arguments: Sequence[str]) -> None:
         SCRATCH: lambda: learn(split.train, split.shop, settings),
         WARM: lambda: learn(split.train, split.shop, settings, repeat=before.repeat, start_from=start),
     }
-    past = Aging.of(settings).past(split.train, split.shop, int(split.train.timestamp.max()))
+    past = past_of(split.train, split.shop, aging_of(settings), int(split.train.timestamp.max()))
     one_more = msgspec.structs.replace(settings, epochs=MORE_EPOCHS)
     fits: dict[str, Callable[[], object]] = {
         SCRATCH: lambda: fit_history(past, split.shop, settings),

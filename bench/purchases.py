@@ -32,7 +32,7 @@ from shortlist.config import Model
 from shortlist.contracts.arrays import Float32Array, Int64Array
 from shortlist.contracts.lists import ListKind
 from shortlist.evaluate import Pairs, Ranked, make_lists, measure, rank, rank_by_own_purchases, rank_by_popularity
-from shortlist.fm.history import DAY_S, Interactions, history
+from shortlist.fm.history import DAY_S, Aging, Interactions, history
 from shortlist.recommender import Shop, latent, learn
 
 X: Final = 20
@@ -137,7 +137,7 @@ def _decayed(split: Split, half_life_days: float) -> Float32Array:
         n_users=split.shop.n_users,
         n_items=split.shop.n_items,
         reference_time=newest,
-        half_life_days=half_life_days,
+        aging=Aging(half_life_days),
     ).weight
 
 

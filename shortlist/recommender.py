@@ -13,7 +13,7 @@ from shortlist.config import Model
 from shortlist.contracts.arrays import BoolArray, Float32Array, Int64Array
 from shortlist.errors import ContractError
 from shortlist.evaluate import NOTHING, Pairs, hits, make_lists, measure, rank
-from shortlist.fm.history import DAY_S, History, Interactions, history
+from shortlist.fm.history import DAY_S, Aging, History, Interactions, history
 from shortlist.fm.inputs import checked_features
 from shortlist.fm.kinds import Kinds
 from shortlist.fm.machine import FactorizationMachine
@@ -61,28 +61,14 @@ class Shop:
     item_features: CsrLike | None = None
 
 
-class Aging(msgspec.Struct, frozen=True):
-    """What a purchase weighs as it grows older: the settings of this name, for `fm.history.history`."""
+def aging_of(settings: Model) -> Aging:
+    """Of the purchases that a model with these settings learns from."""
+    return Aging(settings.half_life_days, settings.item_half_life_days, settings.saturation)
 
-    half_life_days: float | None
-    item_half_life_days: float | None
-    saturation: float | None
 
-    @classmethod
-    def of(cls, settings: Model) -> "Aging":
-        return cls(settings.half_life_days, settings.item_half_life_days, settings.saturation)
-
-    def past(self, events: Interactions, shop: Shop, reference_time: int) -> History:
-        """The pairs of `events`, in the order of user_row, then item_row, as of `reference_time`."""
-        return history(
-            events,
-            n_users=shop.n_users,
-            n_items=shop.n_items,
-            reference_time=reference_time,
-            half_life_days=self.half_life_days,
-            item_half_life_days=self.item_half_life_days,
-            saturation=self.saturation,
-        )
+def past_of(events: Interactions, shop: Shop, aging: Aging, reference_time: int) -> History:
+    """The pairs of `events`, in the order of user_row, then item_row, as of `reference_time`."""
+    return history(events, n_users=shop.n_users, n_items=shop.n_items, reference_time=reference_time, aging=aging)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +94,7 @@ class Recommender:
 
     def past(self, events: Interactions, shop: Shop) -> History:
         """The pairs of `events`, in the order of user_row, then item_row."""
-        return self.aging.past(events, shop, self.reference_time)
+        return past_of(events, shop, self.aging, self.reference_time)
 
     def pair_repeat(self, past: History, shop: Shop, users: Float32Array, items: Float32Array) -> Float32Array:
         """ρ of every pair of the history, float32 (n_pairs,), from the latent rows of both sides."""
@@ -182,7 +168,7 @@ def learn(
         fits = fits.of_epochs(MORE_EPOCHS)
     known = events if weak is None else events.joined(weak.until(reference_time))
     machine = fits.fit(FINAL, fits.past(known, reference_time), start_from)
-    return Recommender(machine.model, repeat, Aging.of(settings), reference_time, epochs)
+    return Recommender(machine.model, repeat, aging_of(settings), reference_time, epochs)
 
 
 def _horizon_days(timestamp: Int64Array, most: float) -> float | None:
@@ -209,7 +195,7 @@ class _Fits:
     checkpoint: Path | None
 
     def past(self, events: Interactions, moment: int) -> History:
-        return Aging.of(self.settings).past(events, self.shop, moment)
+        return past_of(events, self.shop, aging_of(self.settings), moment)
 
     def of_epochs(self, epochs: int) -> "_Fits":
         return replace(self, settings=msgspec.structs.replace(self.settings, epochs=epochs))

@@ -50,6 +50,25 @@ class Interactions:
 
 
 @dataclass(frozen=True, slots=True)
+class Aging:
+    """What events weigh as they grow older.
+
+    Attributes:
+        half_life_days: None: weights do not fall with age.
+        item_half_life_days: of `item_weight`; None: as `half_life_days`.
+        saturation: a pair of summed weight d gets d (1 + s) / (d + s): many purchases are not many times the evidence
+            of one. None: d itself.
+    """
+
+    half_life_days: float | None = None
+    item_half_life_days: float | None = None
+    saturation: float | None = None
+
+
+AGELESS: Final = Aging()
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """Pairs are in the order of user_row, then item_row; days within a pair from the newest to the oldest.
 
@@ -89,14 +108,7 @@ class History:
 
 
 def history(
-    events: Interactions,
-    *,
-    n_users: int,
-    n_items: int,
-    reference_time: int,
-    half_life_days: float | None = None,
-    item_half_life_days: float | None = None,
-    saturation: float | None = None,
+    events: Interactions, *, n_users: int, n_items: int, reference_time: int, aging: Aging = AGELESS
 ) -> History:
     """Group events by pair and day.
 
@@ -104,10 +116,7 @@ def history(
         events: none newer than `reference_time`.
         n_users, n_items: sizes of the shop.
         reference_time: ages count from here, epoch seconds.
-        half_life_days: None: weights do not fall with age.
-        item_half_life_days: of `item_weight`; None: as `half_life_days`.
-        saturation: a pair of summed weight d gets d (1 + s) / (d + s): many purchases are not many times the evidence
-            of one. None: d itself.
+        aging: of the confidences.
     """
     day = (reference_time - events.timestamp) // DAY_S
     key = events.user_row.astype(np.int64) * n_items + events.item_row
@@ -121,13 +130,13 @@ def history(
         age = (reference_time - timestamp) / DAY_S
         decayed = weight if half_life_days is None else weight * 0.5 ** (age / half_life_days)
         summed = _reduce(np.add, decayed, pairs)
-        return _saturated(summed, saturation).astype(np.float32)
+        return _saturated(summed, aging.saturation).astype(np.float32)
 
     return History(
         indptr=np.searchsorted(key[pairs] // n_items, np.arange(n_users + 1)).astype(np.int64),
         item_rows=(key[pairs] % n_items).astype(np.int32),
-        weight=confidence(half_life_days),
-        item_weight=confidence(item_half_life_days or half_life_days),
+        weight=confidence(aging.half_life_days),
+        item_weight=confidence(aging.item_half_life_days or aging.half_life_days),
         last_seen=_reduce(np.maximum, timestamp, pairs),
         day_start=np.append(np.searchsorted(days, pairs), len(days)).astype(np.int64),
         age=day_of[days].astype(np.float64),

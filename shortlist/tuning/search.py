@@ -21,7 +21,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from shortlist.config import Model
 from shortlist.fm.progress import EpochReport
-from shortlist.recommender import Aging, fit_history
+from shortlist.recommender import aging_of, fit_history, past_of
 from shortlist.tuning.validation import Validation
 
 Setting = bool | float | int | str | None
@@ -192,7 +192,7 @@ class _Search:
         machine_alone = {"epochs": MOST_EPOCHS, "max_train_seconds": None, "patience": None, "spectral_factors": 0}
         settings = msgspec.structs.replace(self._model, **self._space.suggest(trial), **machine_alone)
         shop = self._validation.shop
-        past = Aging.of(settings).past(self._validation.known, shop, self._moment)
+        past = past_of(self._validation.known, shop, aging_of(settings), self._moment)
         recalls: list[float] = []
 
         def after(report: EpochReport) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
 from shortlist.errors import ContractError
-from shortlist.fm.history import DAY_S, VISIT, Interactions, history
+from shortlist.fm.history import DAY_S, VISIT, Aging, Interactions, history
 from shortlist.fm.kinds import Kinds
 from shortlist.fm.repeat import FACTS, KIND, RepeatModel, repeat_facts
 from shortlist.fm.repeat_fit import fit_repeat
@@ -42,7 +42,7 @@ rows = st.lists(
 @settings(max_examples=60, deadline=None)
 @given(rows)
 def test_history_is_what_a_loop_over_the_interactions_finds(drawn):
-    past = history(interactions(drawn), n_users=4, n_items=5, reference_time=NOW, half_life_days=30)
+    past = history(interactions(drawn), n_users=4, n_items=5, reference_time=NOW, aging=Aging(30))
 
     pairs = sorted({(u, i) for u, i, _, _ in drawn})
     assert list(zip(past.user_rows.tolist(), past.item_rows.tolist(), strict=True)) == pairs
@@ -61,7 +61,7 @@ def test_history_is_what_a_loop_over_the_interactions_finds(drawn):
 def test_the_order_of_interactions_does_not_matter(drawn, random):
     shuffled = drawn.copy()
     random.shuffle(shuffled)
-    sizes = {"n_users": 4, "n_items": 5, "reference_time": NOW, "half_life_days": None}
+    sizes = {"n_users": 4, "n_items": 5, "reference_time": NOW}
 
     one, other = history(interactions(drawn), **sizes), history(interactions(shuffled), **sizes)
 
@@ -76,7 +76,6 @@ def test_two_purchases_of_a_day_count_as_one_of_the_days_largest_weight():
         n_users=1,
         n_items=1,
         reference_time=NOW,
-        half_life_days=None,
     )
 
     assert past.strength.tolist() == pytest.approx([0.7, 1.0])
@@ -85,7 +84,11 @@ def test_two_purchases_of_a_day_count_as_one_of_the_days_largest_weight():
 
 def test_many_purchases_are_not_many_times_the_evidence_of_one():
     past = history(
-        interactions([(0, 0, 0.0, 1.0), (0, 1, 0.0, 9.0)]), n_users=1, n_items=2, reference_time=NOW, saturation=0.5
+        interactions([(0, 0, 0.0, 1.0), (0, 1, 0.0, 9.0)]),
+        n_users=1,
+        n_items=2,
+        reference_time=NOW,
+        aging=Aging(saturation=0.5),
     )
 
     assert past.weight.tolist() == pytest.approx([1.0, 9 * 1.5 / 9.5])
@@ -97,8 +100,7 @@ def test_items_have_a_half_life_of_their_own():
         n_users=1,
         n_items=1,
         reference_time=NOW,
-        half_life_days=20,
-        item_half_life_days=10,
+        aging=Aging(20, 10),
     )
 
     assert (past.weight[0], past.item_weight[0]) == pytest.approx((0.5, 0.25))
@@ -110,7 +112,6 @@ def test_facts_of_a_pair_by_hand():
         n_users=1,
         n_items=3,
         reference_time=NOW,
-        half_life_days=None,
     )
 
     facts = repeat_facts(past, np.array([0.5, 0, 0], np.float32), Kinds.of(None, 3), horizon_days=28)
@@ -127,7 +128,7 @@ def test_facts_of_a_pair_by_hand():
 
 
 def test_no_history_has_no_facts():
-    past = history(interactions([]), n_users=2, n_items=3, reference_time=NOW, half_life_days=None)
+    past = history(interactions([]), n_users=2, n_items=3, reference_time=NOW)
 
     assert repeat_facts(past, np.zeros(0, np.float32), Kinds.of(None, 3), horizon_days=28).shape == (0, len(FACTS))
 
