@@ -20,14 +20,23 @@ from numba import float32, float64, int32, int64, uint32
 
 import shortlist
 from shortlist.errors import ShortlistError
-from shortlist.fm import chance_kernels, feature_kernels, kernels, prefetch, row_kernels, score_kernels, sparse_kernels
+from shortlist.fm import (
+    chance_kernels,
+    feature_kernels,
+    kernels,
+    prefetch,
+    row_kernels,
+    score_kernels,
+    sparse_kernels,
+    vectors,
+)
 
 Part = Literal["ranking", "ratings"]
 """What is fitted: each part has kernels of its own, so that a process compiles and loads those that it calls."""
 
 MODULES: Final[dict[Part, tuple[ModuleType, ...]]] = {
     "ranking": (kernels, prefetch, sparse_kernels),
-    "ratings": (row_kernels, prefetch, feature_kernels, score_kernels, chance_kernels),
+    "ratings": (row_kernels, vectors, feature_kernels, score_kernels, chance_kernels),
 }
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]

@@ -9,7 +9,8 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from shortlist.fm.row_kernels import EIGHT, WIDTH, Float32, Int32, Int64, add_gram, draw
+from shortlist.fm.row_kernels import Float32, Int32, Int64, draw
+from shortlist.fm.vectors import EIGHT, LANES, WIDTH, add_gram
 
 BLOCK: Final = WIDTH  # numbers of a feature that are drawn at once: a rare feature does not cost the cube of K
 
@@ -112,11 +113,17 @@ def draw_features(
     is not explained yet of factors and offset; both follow every draw. `variance` has those of the conditionals.
     """
     size = totals.shape[1]
-    x, a = np.zeros((EIGHT, BLOCK), np.float32), np.zeros((BLOCK, BLOCK, 1), np.float32)
+    x, a = np.zeros((EIGHT, BLOCK), np.float32), np.zeros((BLOCK, BLOCK, LANES), np.float32)
+    for c in range(BLOCK):
+        a[c, c] = 1  # in the lanes that nothing is drawn in
     for first in range(0, size, BLOCK):
         n = min(BLOCK, size - first)
         weighted, gram = np.zeros((EIGHT, n + 1), np.float32), np.zeros((n + 1, BLOCK), np.float32)
-        b, chance, inverse = np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32), np.zeros((n, 1), np.float32)
+        b, chance, inverse = (
+            np.zeros((n, LANES), np.float32),
+            np.zeros((n, LANES), np.float32),
+            np.zeros((n, LANES), np.float32),
+        )
         for f in range(indptr.size - 1):
             its = slice(indptr[f], indptr[f + 1])
             of_rows = (rows[its], values[its], first, totals, missed)

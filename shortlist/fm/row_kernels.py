@@ -16,28 +16,17 @@ import numpy as np
 from numba import njit, prange
 from numpy.typing import NDArray
 
+from shortlist.fm.vectors import EIGHT, LANES, WIDTH, add_gram, add_products
+
 Float32 = NDArray[np.float32]
 Int64 = NDArray[np.int64]
 Int32 = NDArray[np.int32]
 Seen = tuple[Int32, Int64, Float32, Float32, Float32, Float32, Float32]
 """others, examples, targets, certainty of rows, certainty of others, fixed and shift, as `draw_rows` is given them."""
 
-LANES: Final = 32
-EIGHT: Final = 8  # examples that a Gram matrix takes up at once
-WIDTH: Final = 16  # its rows are multiples of so many numbers, a vector each
+PLUS: Final = np.float32(1.0)
+MINUS: Final = np.float32(-1.0)
 LEAST_PIVOT: Final = np.float32(1e-6)  # of a diagonal number: what single precision leaves of it is no more certain
-
-
-@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
-def add_gram(x: Float32, weighted: Float32, gram: Float32) -> None:
-    """Add weightedᵀ x of eight examples, x (8, width) and weighted (8, n), to gram (n, width)."""
-    for c in range(gram.shape[0]):
-        p0, p1, p2, p3 = weighted[0, c], weighted[1, c], weighted[2, c], weighted[3, c]
-        p4, p5, p6, p7 = weighted[4, c], weighted[5, c], weighted[6, c], weighted[7, c]
-        for d in range(gram.shape[1]):
-            gram[c, d] += (p0 * x[0, d] + p1 * x[1, d] + p2 * x[2, d] + p3 * x[3, d]) + (
-                p4 * x[4, d] + p5 * x[5, d] + p6 * x[6, d] + p7 * x[7, d]
-            )
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -85,41 +74,26 @@ def _gram_of_row(
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def draw(a: Float32, b: Float32, noise: Float32, inverse: Float32, n: int) -> None:
     """b becomes A⁻¹ b + L⁻ᵀ noise in every lane, A = L Lᵀ given by its lower triangle; `inverse` gets 1/diag L."""
-    lanes = b.shape[1]
+    k = a.shape[1]
     for c in range(n):
-        for lane in range(lanes):
+        for lane in range(LANES):
             inverse[c, lane] = a[c, c, lane] * LEAST_PIVOT
         for e in range(c, n):
-            whole = c // 4 * 4
-            for d in range(0, whole, 4):
-                for lane in range(lanes):
-                    a[e, c, lane] -= (
-                        a[e, d, lane] * a[c, d, lane]
-                        + a[e, d + 1, lane] * a[c, d + 1, lane]
-                        + a[e, d + 2, lane] * a[c, d + 2, lane]
-                        + a[e, d + 3, lane] * a[c, d + 3, lane]
-                    )
-            for d in range(whole, c):
-                for lane in range(lanes):
-                    a[e, c, lane] -= a[e, d, lane] * a[c, d, lane]
+            add_products(a, e * k + c, MINUS, a, e * k, 1, a, c * k, 1, c)
             if e == c:
-                for lane in range(lanes):
+                for lane in range(LANES):
                     inverse[c, lane] = np.float32(1.0) / math.sqrt(max(a[c, c, lane], inverse[c, lane]))
             else:
-                for lane in range(lanes):
+                for lane in range(LANES):
                     a[e, c, lane] *= inverse[c, lane]
     for c in range(n):
-        for d in range(c):
-            for lane in range(lanes):
-                b[c, lane] -= a[c, d, lane] * b[d, lane]
-        for lane in range(lanes):
+        add_products(b, c, MINUS, a, c * k, 1, b, 0, 1, c)
+        for lane in range(LANES):
             b[c, lane] *= inverse[c, lane]
     for c in range(n - 1, -1, -1):
-        for lane in range(lanes):
+        add_products(b, c, MINUS, a, (c + 1) * k + c, k, b, c + 1, 1, n - 1 - c)
+        for lane in range(LANES):
             b[c, lane] = (b[c, lane] + noise[c, lane]) * inverse[c, lane]
-        for d in range(c):
-            for lane in range(lanes):
-                b[d, lane] -= a[c, d, lane] * b[c, lane]
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -138,38 +112,37 @@ def _draw_from_few(
 
     `out` holds the prior; `diagonal` gets its examples added.
     """
-    size, lanes = out.shape
+    size = out.shape[0]
+    step = size + 1
     for c in range(size):
-        for lane in range(lanes):
+        for lane in range(LANES):
             inverse[c, lane] = np.float32(1.0) / math.sqrt(diagonal[c, lane])
-        for lane in range(lanes):
+        for lane in range(LANES):
             out[c, lane] += noise[c, lane] * inverse[c, lane]
     for j in range(n):
-        for lane in range(lanes):
+        for lane in range(LANES):
             goal[j, lane] = x[j, size, lane] - of_few[j, lane]
+        add_products(goal, j, MINUS, x, j * step, 1, out, 0, 1, size)
         for c in range(size):
-            for lane in range(lanes):
-                goal[j, lane] -= x[j, c, lane] * out[c, lane]
-            for lane in range(lanes):
+            for lane in range(LANES):
                 diagonal[c, lane] += x[j, c, lane] * x[j, c, lane]
-            for lane in range(lanes):
+            for lane in range(LANES):
                 x[j, c, lane] *= inverse[c, lane]
     for c in range(size):
-        for lane in range(lanes):
+        for lane in range(LANES):
             noise[c, lane] = inverse[c, lane]
     for j in range(n):
         for i in range(j + 1):
-            for lane in range(lanes):
+            for lane in range(LANES):
                 a[j, i, lane] = np.float32(i == j)
-            for c in range(size):
-                for lane in range(lanes):
-                    a[j, i, lane] += x[j, c, lane] * x[i, c, lane]
+            add_products(a, j * size + i, PLUS, x, j * step, 1, x, i * step, 1, size)
     of_few[:] = 0
     draw(a, goal, of_few, inverse, n)
-    for j in range(n):
-        for c in range(size):
-            for lane in range(lanes):
-                out[c, lane] += goal[j, lane] * noise[c, lane] * x[j, c, lane]
+    inverse[:] = 0
+    for c in range(size):
+        add_products(inverse, c, PLUS, x, c, step, goal, 0, 1, n)
+        for lane in range(LANES):
+            out[c, lane] += inverse[c, lane] * noise[c, lane]
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
