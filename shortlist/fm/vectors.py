@@ -1,7 +1,7 @@
 """Rows of numbers in; sums of their products out, in vectors whose length is known when a kernel is compiled.
 
 A loop over a last axis that numba compiles asks at run time how long it is and whether its arrays overlap, for 16 or
-32 numbers each time. Here LLVM is told, and what is summed stays in registers: half the time of Gibbs sampling.
+32 numbers each time. Here LLVM is told, and what is summed stays in registers (docs/adr/0017-ratings-by-draws.md).
 """
 
 from collections.abc import Iterator, Sequence
