@@ -27,7 +27,7 @@ class CheckpointFolder:
         """Bring back what an earlier attempt left; who reads it checks that it is theirs."""
         for entry in self._store.list(self._prefix):
             self._store.download(entry.key, self.path / entry.key.removeprefix(self._prefix))
-        self._pushed = {path: path.stat().st_mtime_ns for path in files_below(self.path)}
+        self._pushed = self._written()
 
     def push(self) -> None:
         """Start to leave in the bucket what changed, once all that was started before is there.
@@ -39,9 +39,9 @@ class CheckpointFolder:
             Exception: what the push before this one ended with.
         """
         self.settle()
-        there = {path: path.stat().st_mtime_ns for path in files_below(self.path)}
-        changed = [path for path, written in there.items() if self._pushed.get(path) != written]
-        self._pushed = there
+        written = self._written()
+        changed = [path for path, when in written.items() if self._pushed.get(path) != when]
+        self._pushed = written
         self._under_way = self._uploader.submit(self._upload, changed)
 
     def settle(self) -> None:
@@ -53,6 +53,10 @@ class CheckpointFolder:
         """Take it out of the bucket: the job is done."""
         self.settle()
         self._store.delete([entry.key for entry in self._store.list(self._prefix)])
+
+    def _written(self) -> dict[Path, int]:
+        """When each file was written, ns."""
+        return {path: path.stat().st_mtime_ns for path in files_below(self.path)}
 
     def _upload(self, changed: list[Path]) -> None:
         for path in sorted(changed, key=lambda path: (self._order.get(path.name, 0), path)):
