@@ -23,13 +23,13 @@ from shortlist.fm.checkpoint import Saved
 from shortlist.fm.feature_kernels import draw_features
 from shortlist.fm.hyper import Prior
 from shortlist.fm.inputs import CheckedExamples
+from shortlist.fm.noise import Noise, NoisePrior
 from shortlist.fm.probit import drawn_scores, expected_scores, log_loss
 from shortlist.fm.row_kernels import draw_rows
 from shortlist.fm.score_kernels import score_users, sum_misses
 from shortlist.fm.threads import Threads
 
 LEAST_NOISE: Final = 0.01  # of the targets' spread; less cannot be told from none in single precision
-NOISE_SHAPE: Final = 10.0  # ν: a user's own noise counts as much as the common one from so many examples on
 
 
 class BayesProblem:
@@ -42,6 +42,8 @@ class BayesProblem:
         self._threads = threads
         spread = float(examples.targets.std(dtype=np.float64)) if len(examples.targets) else 0.0
         self._least_noise = (LEAST_NOISE * max(spread, LEAST_NOISE)) ** 2
+        self._counts = np.bincount(examples.user_rows, minlength=examples.n_users)
+        self._noise_prior = NoisePrior(self._counts)
 
     def start(
         self,
@@ -58,16 +60,18 @@ class BayesProblem:
         if context is not None:
             start = rng.standard_normal((len(context.weights), settings.n_factors), dtype=np.float32)
             context.weights[:, :-1] = settings.init_scale * start
-        state = State(users, items, context, 0.0, np.ones(e.n_users), 1.0, np.zeros(len(e.targets), np.float32))
+            context.settle()
+        scores, missed = np.zeros(len(e.targets), np.float32), np.zeros((e.n_users, 2))
+        state = State(users, items, context, 0.0, Noise.start(e.n_users), scores, missed)
         if not self.settings.classes and len(e.targets):
             state.bias = float(e.targets.mean(dtype=np.float64))
-        state.scores = self._scores(state)
+        self._score(state)
         return state
 
     def resume(self, state: State, saved: Saved) -> None:
         """From `start` to where a fit of the same data and settings stood after an epoch."""
         restore(state, saved.arrays)
-        state.scores = self._scores(state)
+        self._score(state)
         state.epoch = saved.epoch
 
     def epoch(self, state: State, rng: np.random.Generator) -> None:
@@ -77,11 +81,11 @@ class BayesProblem:
         left = targets - np.float32(state.bias)
         if state.context is not None:
             self._learn_context(state, state.context, left - state.scores, rng)
-        certainty = state.noise.astype(np.float32), np.ones(len(state.items.totals), np.float32)
+        certainty = state.noise.precision.astype(np.float32), np.ones(len(state.items.totals), np.float32)
         wanted, shift = self._without_context(state, left)
         self._learn_rows(state.users, state.items, wanted, certainty, shift, rng)
         self._learn_rows(state.items, state.users, wanted[state.items.examples], certainty[::-1], shift, rng)
-        state.scores = self._scores(state)
+        self._score(state)
         state.epoch += 1
 
     def loss(self, state: State) -> float:
@@ -91,7 +95,7 @@ class BayesProblem:
             return 0.0
         if self.settings.classes:
             return log_loss(self.examples.targets, state.scores + np.float32(state.bias))
-        total, squares = sum_misses(state.users.indptr, self.examples.targets, state.scores).sum(0)
+        total, squares = state.missed.sum(0)
         return float(squares - 2 * state.bias * total + n * state.bias**2) / n
 
     def score_variance(self, state: State) -> Float32Array:
@@ -121,30 +125,23 @@ class BayesProblem:
         return expected_scores(self.examples.targets, scores, self._threads)
 
     def _learn_noise(self, state: State, targets: Float32Array, rng: np.random.Generator) -> None:
-        """Bias b ~ N(0, 1), every user's noise and its level; classes have τ = 1, and so has `als`.
-
-        Some users rate by the mood of the day: their examples should not speak as loud as those of others
-        (Lakshminarayanan, Bouchard, Archambeau 2011).
-        """
-        solver, counts = self.settings.solver, np.diff(state.users.indptr)
-        sums, squares = sum_misses(state.users.indptr, targets, state.scores).T
-        total = float(state.noise @ counts) + 1
-        state.bias = float(state.noise @ sums) / total
+        """Bias b ~ N(0, 1) and the precision of every user's targets; classes have 1, and so has `als`."""
+        solver, counts = self.settings.solver, self._counts
+        missed = sum_misses(state.users.indptr, targets, state.scores) if self.settings.classes else state.missed
+        sums, squares = missed.T
+        total = float(state.noise.precision @ counts) + 1
+        state.bias = float(state.noise.precision @ sums) / total
         if solver == "gibbs":
             state.bias += rng.standard_normal() / np.sqrt(total)
         if self.settings.classes or solver == "als":
             return
-        missed = squares - 2 * state.bias * sums + counts * (state.bias**2 + self._least_noise)
-        if solver == "variational":
-            missed += np.bincount(self.examples.user_rows, self.score_variance(state), minlength=len(counts))
-        shape, rate = NOISE_SHAPE + counts, NOISE_SHAPE / state.noise_level + np.maximum(missed, 0)
-        state.noise = rng.gamma(shape / 2, 2 / rate) if solver == "gibbs" else shape / rate
-        shape_of_level = NOISE_SHAPE * len(state.noise) + 1
-        rate_of_level = NOISE_SHAPE * float(state.noise.sum()) + 1
+        misses = squares - 2 * state.bias * sums + counts * state.bias**2
+        misses = np.maximum(misses, 0) + counts * self._least_noise
         if solver == "gibbs":
-            state.noise_level = 1 / rng.gamma(shape_of_level / 2, 2 / rate_of_level)
+            state.noise = self._noise_prior.drawn(state.noise, misses, rng)
         else:
-            state.noise_level = rate_of_level / shape_of_level
+            unsure = np.bincount(self.examples.user_rows, self.score_variance(state), minlength=len(counts))
+            state.noise = self._noise_prior.expected(state.noise, misses + unsure)
 
     def _learn_rows(
         self,
@@ -155,11 +152,12 @@ class BayesProblem:
         shift: Float32Array,
         rng: np.random.Generator,
     ) -> None:
-        base = np.zeros((0, mine.totals.shape[1]), np.float32) if mine.features is None else mine.features.totals()
+        base = np.zeros((0, mine.totals.shape[1]), np.float32) if mine.features is None else mine.features.totals
         mine.prior = self._learn_prior(mine, base, rng)
         prior = mine.prior.mean.astype(np.float32)[None]
         if mine.features is not None:
-            prior = self._learn_features(mine, mine.features, base, rng)
+            self._learn_features(mine, mine.features, rng)
+            prior = mine.features.totals + prior
         draw_rows(
             mine.indptr,
             mine.others,
@@ -190,31 +188,30 @@ class BayesProblem:
 
     def _learn_feature_prior(self, features: Features, rng: np.random.Generator) -> None:
         if self.settings.solver == "gibbs":
-            features.prior.draw(features.weights, rng)
+            features.prior = features.prior.drawn(features.weights, rng)
         elif self.settings.solver == "variational":
-            features.prior.expect(features.weights, features.variance)
+            features.prior = features.prior.expected(features.weights, features.variance)
 
-    def _learn_features(
-        self, mine: Rows, features: Features, base: Float32Array, rng: np.random.Generator
-    ) -> Float32Array:
-        """Draw a side's features given its totals; the rows' new prior, float32 (n, K)."""
+    def _learn_features(self, mine: Rows, features: Features, rng: np.random.Generator) -> None:
+        """Draw a side's features given its totals."""
         self._learn_feature_prior(features, rng)
-        missed = mine.totals - base
+        missed = mine.totals - features.totals
         missed -= mine.prior.mean.astype(np.float32)
         precision = mine.prior.precision.astype(np.float32)
-        self._draw_features(features, base, missed, precision, np.full(len(missed), precision[-1]), rng)
-        return mine.totals - missed
+        of_offsets = np.full(len(missed), precision[-1])
+        self._draw_features(features, features.totals, missed, precision, of_offsets, rng)
 
     def _learn_context(self, state: State, context: Features, missed: Float32Array, rng: np.random.Generator) -> None:
         """Draw the features of the moment given the examples, which show of their factors nothing."""
         self._learn_feature_prior(context, rng)
-        e, totals = self.examples, context.totals()
-        totals += state.users.totals[e.user_rows]
+        e = self.examples
+        totals = state.users.totals[e.user_rows]
         totals += state.items.totals[e.item_rows]
+        totals += context.totals
         left = np.zeros_like(totals)
         left[:, -1] = missed
         nothing = np.zeros(totals.shape[1], np.float32)
-        self._draw_features(context, totals, left, nothing, state.noise[e.user_rows].astype(np.float32), rng)
+        self._draw_features(context, totals, left, nothing, state.noise.precision[e.user_rows].astype(np.float32), rng)
 
     def _draw_features(
         self,
@@ -240,15 +237,19 @@ class BayesProblem:
             features.weights,
             features.variance,
         )
+        features.settle()
 
     def _without_context(self, state: State, wanted: Float32Array) -> tuple[Float32Array, Float32Array]:
         """What is left for users and items, and the moments' factors, float32 (n, k) or (0, k)."""
         if state.context is None:
             return wanted, np.zeros((0, self.settings.n_factors), np.float32)
-        totals = state.context.totals()
+        totals = state.context.totals
         return wanted - totals[:, -1], np.ascontiguousarray(totals[:, :-1])
 
-    def _scores(self, state: State) -> Float32Array:
+    def _score(self, state: State) -> None:
+        """Scores of the examples by the unknowns as they are now, and what they miss."""
         users, items = state.users.totals, state.items.totals
-        moments = np.zeros((0, users.shape[1]), np.float32) if state.context is None else state.context.totals()
-        return self._products(state.users, users, items, moments)
+        moments = np.zeros((0, users.shape[1]), np.float32) if state.context is None else state.context.totals
+        state.scores = self._products(state.users, users, items, moments)
+        if not self.settings.classes:
+            state.missed = sum_misses(state.users.indptr, self.examples.targets, state.scores)

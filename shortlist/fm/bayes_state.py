@@ -11,6 +11,7 @@ from scipy.sparse import csc_array, csr_array
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int32Array, Int64Array
 from shortlist.fm.hyper import GroupedPrior, Prior
 from shortlist.fm.model import FactorModel, Side
+from shortlist.fm.noise import Noise
 from shortlist.fm.row_kernels import side_by_side
 from shortlist.fm.score_kernels import feature_totals
 
@@ -42,6 +43,8 @@ class Features:
         weights: float32 (f, K), factors and linear weight.
         variance: float32 (f, K) of the last draw.
         prior: of every group.
+        totals: float32 (n, K), (xV, w·x + Σ_{f<g} <v_f, v_g> x_f x_g) of every row by the weights as they are
+            (`settle`).
     """
 
     rows: csr_array
@@ -49,13 +52,13 @@ class Features:
     weights: Float32Array
     variance: Float32Array
     prior: GroupedPrior
+    totals: Float32Array
 
-    def totals(self) -> Float32Array:
-        """(xV, w·x + Σ_{f<g} <v_f, v_g> x_f x_g) of every row, float32 (n, K)."""
+    def settle(self) -> None:
+        """Totals of weights that have changed."""
         rows = self.rows
         places = rows.indptr.astype(np.int64), rows.indices.astype(np.int32, copy=False)
-        totals: Float32Array = feature_totals(*places, rows.data, self.weights)
-        return totals
+        self.totals = feature_totals(*places, rows.data, self.weights)
 
 
 @dataclass(slots=True)
@@ -98,9 +101,9 @@ class State:
         items: and their examples.
         context: features of the moment; None where there are none.
         bias: of every score.
-        noise: float64 (n_users,), τ_u, precision of a user's targets.
-        noise_level: τ, around which they lie.
+        noise: of every user's targets.
         scores: float32 (n,), of the examples, without bias.
+        missed: float64 (n_users, 2), Σ (target − score) and Σ (target − score)²; classes: not used.
         epoch: epochs done.
     """
 
@@ -108,9 +111,9 @@ class State:
     items: Rows
     context: Features | None
     bias: float
-    noise: Float64Array
-    noise_level: float
+    noise: Noise
     scores: Float32Array
+    missed: Float64Array
     epoch: int = 0
 
 
@@ -125,6 +128,7 @@ def features_of(rows: csr_array | None, groups: Int64Array, settings: BayesSetti
         np.zeros(shape, np.float32),
         np.zeros(shape, np.float32),
         GroupedPrior.of(groups, shape[1], settings.regularization),
+        np.zeros((rows.shape[0], shape[1]), np.float32),
     )
 
 
@@ -168,31 +172,35 @@ def _start(settings: BayesSettings) -> float:
 
 def to_arrays(state: State) -> dict[str, NDArray[Any]]:
     """What an epoch changes, by name; scores follow from it."""
-    return {**_unknowns(state), "bias_and_noise_level": np.array([state.bias, state.noise_level])}
+    noise = state.noise
+    alone = np.array([state.bias, noise.level, noise.shape], np.float64)
+    return {**_unknowns(state), "noise": noise.precision, "bias_noise_level_and_shape": alone}
 
 
 def restore(state: State, arrays: Mapping[str, NDArray[Any]]) -> None:
     """Write `to_arrays` of another state into this one, of the same data and settings."""
     for name, unknown in _unknowns(state).items():
         unknown[...] = arrays[name]
-    state.bias, state.noise_level = arrays["bias_and_noise_level"].tolist()
+    state.bias, level, shape = arrays["bias_noise_level_and_shape"].tolist()
+    state.noise = Noise(arrays["noise"], level, int(shape))
+    for features in (state.users.features, state.items.features, state.context):
+        if features is not None:
+            features.settle()
 
 
 def _unknowns(state: State) -> dict[str, NDArray[Any]]:
     """Not copied."""
-    named: dict[str, NDArray[Any]] = {"noise": state.noise}
+    named: dict[str, NDArray[Any]] = {}
     for name, side in (("users", state.users), ("items", state.items)):
         named |= {f"{name}_totals": side.totals, f"{name}_variance": side.variance, **_of_prior(name, side.prior)}
     features = (("user_features", state.users.features), ("item_features", state.items.features))
     for name, of in (*features, ("context", state.context)):
         if of is not None:
-            named |= {f"{name}_weights": of.weights, f"{name}_variance": of.variance}
-            for g, prior in enumerate(of.prior.groups):
-                named |= _of_prior(f"{name}_{g}", prior)
+            named |= {f"{name}_weights": of.weights, f"{name}_variance": of.variance, **_of_prior(name, of.prior)}
     return named
 
 
-def _of_prior(name: str, prior: Prior) -> dict[str, NDArray[Any]]:
+def _of_prior(name: str, prior: Prior | GroupedPrior) -> dict[str, NDArray[Any]]:
     return {f"{name}_mean": prior.mean, f"{name}_precision": prior.precision}
 
 
@@ -216,15 +224,14 @@ def to_model(state: State) -> FactorModel:
 
 
 def _centred(side: Rows, other_mean: Float32Array) -> Side:
-    """An id's part is what its features leave."""
-    own = side.totals - side.prior.mean.astype(np.float32)
-    own[:, -1] += own[:, :-1] @ other_mean[:-1]
+    """An id's part is what its features leave: t' = f + i, c' = c_f + c_i + <f, i>."""
+    mean, other = side.prior.mean.astype(np.float32), other_mean[:-1]
+    factors, linear = side.totals[:, :-1] - mean[:-1], side.totals[:, -1] - mean[-1]
     if side.features is None:
-        nobody = Side.zeros(0, 0, len(other_mean) - 1)
-        return Side(own[:, :-1].copy(), own[:, -1].copy(), nobody.feature_factors, nobody.feature_weights)
-    weights, shown = side.features.weights, side.features.totals()
-    shown[:, -1] += shown[:, :-1] @ other_mean[:-1]
-    own -= shown
-    own[:, -1] -= np.einsum("rk,rk->r", own[:, :-1], shown[:, :-1])
-    linear = weights[:, -1] + weights[:, :-1] @ other_mean[:-1]
-    return Side(own[:, :-1].copy(), own[:, -1].copy(), weights[:, :-1].copy(), linear)
+        nobody = Side.zeros(0, 0, len(other))
+        return Side(factors, linear + factors @ other, nobody.feature_factors, nobody.feature_weights)
+    shown, weights = side.features.totals, side.features.weights
+    factors -= shown[:, :-1]
+    linear -= shown[:, -1]
+    linear += np.einsum("rk,rk->r", factors, other - shown[:, :-1])
+    return Side(factors, linear, weights[:, :-1].copy(), weights[:, -1] + weights[:, :-1] @ other)

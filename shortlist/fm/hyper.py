@@ -4,10 +4,11 @@ Every group of features (users' ids, items' ids, each declared group: libFM's `-
 linear weight, a normal prior of its own, λ ~ Gamma(½, ½) and μ ~ N(0, 1/λ) (Freudenthaler et al. 2011).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from shortlist.contracts.arrays import Float32Array, Float64Array, Int64Array
 from shortlist.fm.score_kernels import sum_rows
@@ -43,35 +44,50 @@ class Prior:
         return sums
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class GroupedPrior:
     """The priors of a side's declared features.
 
     Attributes:
         group_of: int64 (f,), the group of each feature.
-        groups: one Prior a group.
+        members: CSR (groups, f), a one where a feature is in a group.
+        mean: float64 (groups, K).
+        precision: float64 (groups, K).
     """
 
     group_of: Int64Array
-    groups: list[Prior]
+    members: csr_array
+    mean: Float64Array
+    precision: Float64Array
 
     @classmethod
     def of(cls, groups: Int64Array, size: int, precision: float) -> Self:
-        return cls(groups, [Prior.fixed(size, precision) for _ in range(int(groups.max(initial=-1)) + 1)])
+        n_groups, n = int(groups.max(initial=-1)) + 1, len(groups)
+        members = csr_array((np.ones(n), (groups, np.arange(n))), shape=(n_groups, n))
+        return cls(groups, members, np.zeros((n_groups, size)), np.full((n_groups, size), precision))
 
-    def draw(self, values: Float32Array, rng: np.random.Generator) -> None:
-        self.groups = [prior.drawn(values[self.group_of == g], values[:0], rng) for g, prior in enumerate(self.groups)]
+    def drawn(self, values: Float32Array, rng: np.random.Generator) -> "GroupedPrior":
+        """Drawn given the features' values (f, K), as one group's are."""
+        n, total, squares = self._sums(values)
+        precision = rng.gamma((n + 2) / 2, 2 / (1 + squares + self.mean**2))
+        mean = total / (n + 1) + rng.standard_normal(total.shape) / np.sqrt((n + 1) * precision)
+        return replace(self, mean=mean, precision=precision)
 
-    def expect(self, values: Float32Array, variance: Float32Array) -> None:
-        of = self.group_of
-        self.groups = [
-            prior.expected(values[of == g], values[:0], variance[of == g]) for g, prior in enumerate(self.groups)
-        ]
+    def expected(self, values: Float32Array, variance: Float32Array) -> "GroupedPrior":
+        """The mean-field answer, as one group's is."""
+        n, total, squares = self._sums(values)
+        squares = squares + self.members @ variance
+        return replace(self, mean=total / (n + 1), precision=(n + 2) / (1 + squares + self.mean**2))
 
     def means(self) -> Float32Array:
         """float32 (f, K), a row a feature."""
-        return np.array([prior.mean for prior in self.groups], np.float32)[self.group_of]
+        return self.mean.astype(np.float32)[self.group_of]
 
     def precisions(self) -> Float32Array:
         """float32 (f, K), a row a feature."""
-        return np.array([prior.precision for prior in self.groups], np.float32)[self.group_of]
+        return self.precision.astype(np.float32)[self.group_of]
+
+    def _sums(self, values: Float32Array) -> tuple[Int64Array, Float64Array, Float64Array]:
+        """How many features, (groups, 1), Σ value and Σ (value − mean)², (groups, K)."""
+        apart = values - self.mean[self.group_of]
+        return np.diff(self.members.indptr)[:, None], self.members @ values, self.members @ (apart * apart)

@@ -47,10 +47,12 @@ def sum_misses(indptr: Int64, targets: Float32, scores: Float32) -> Float64:
     """Σ (target − score) and Σ (target − score)² of every user's examples, float64 (n_users, 2)."""
     sums = np.zeros((indptr.size - 1, 2))
     for user in prange(indptr.size - 1):
+        asked = targets[indptr[user] : indptr[user + 1]]
+        given = scores[indptr[user] : indptr[user + 1]]
         total = 0.0
         squares = 0.0
-        for e in range(indptr[user], indptr[user + 1]):
-            missed = targets[e] - scores[e]
+        for e in range(asked.size):
+            missed = np.float64(asked[e] - given[e])
             total += missed
             squares += missed * missed
         sums[user, 0] = total
