@@ -23,6 +23,7 @@ from shortlist.fm.checkpoint import Saved
 from shortlist.fm.feature_kernels import draw_features
 from shortlist.fm.hyper import Prior
 from shortlist.fm.inputs import CheckedExamples
+from shortlist.fm.interweave import EARLY, OFTEN, SELDOM, interweave
 from shortlist.fm.noise import Noise, NoisePrior
 from shortlist.fm.probit import drawn_scores, expected_scores, log_loss
 from shortlist.fm.row_kernels import draw_rows
@@ -79,9 +80,10 @@ class BayesProblem:
         targets = self._targets(state, rng)
         self._learn_noise(state, targets, rng)
         left = targets - np.float32(state.bias)
+        self._interweave(state, left, rng)
         if state.context is not None:
             self._learn_context(state, state.context, left - state.scores, rng)
-        certainty = state.noise.precision.astype(np.float32), np.ones(len(state.items.totals), np.float32)
+        certainty = self._certainty(state)
         wanted, shift = self._without_context(state, left)
         self._learn_rows(state.users, state.items, wanted, certainty, shift, rng)
         self._learn_rows(state.items, state.users, wanted[state.items.examples], certainty[::-1], shift, rng)
@@ -142,6 +144,27 @@ class BayesProblem:
         else:
             unsure = np.bincount(self.examples.user_rows, self.score_variance(state), minlength=len(counts))
             state.noise = self._noise_prior.expected(state.noise, misses + unsure)
+
+    def _certainty(self, state: State) -> tuple[Float32Array, Float32Array]:
+        """Of users and of items; an example's is their product."""
+        return state.noise.precision.astype(np.float32), np.ones(len(state.items.totals), np.float32)
+
+    def _interweave(self, state: State, left: Float32Array, rng: np.random.Generator) -> None:
+        """Let one side move together if it is its turn; modes climb without."""
+        period = OFTEN if state.epoch < EARLY else SELDOM
+        turn = state.epoch % period
+        if self.settings.solver == "als" or turn not in (0, period // 2):
+            return
+        users, items = self._certainty(state)
+        missed, chance = left - state.scores, rng if self.settings.solver == "gibbs" else None
+        _, shift = self._without_context(state, missed)
+        if turn == 0:
+            interweave(state.users, state.items, missed, (users, items), shift, chance, self._threads.n)
+        else:
+            missed = missed[state.items.examples]
+            interweave(state.items, state.users, missed, (items, users), shift, chance, self._threads.n)
+        if state.context is not None:
+            self._score(state)
 
     def _learn_rows(
         self,

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ from shortlist.fm.progress import Course, EpochReport
 from shortlist.fm.storage import Settings
 from shortlist.fm.threads import threads
 
+SAMPLER: Final = 2  # what an epoch does and knows; a state of another is not taken up
+
 
 @dataclass(frozen=True, slots=True)
 class BayesData:
@@ -35,7 +37,7 @@ class BayesData:
         e = self.examples
         matrices = (e.context, self.user_features, self.item_features)
         arrays = [a for m in matrices if m is not None for a in (m.indptr, m.indices, m.data)]
-        sizes: Settings = {"n_users": e.n_users, "n_items": e.n_items}
+        sizes: Settings = {"n_users": e.n_users, "n_items": e.n_items, "sampler": SAMPLER}
         return fingerprint({**settings, **sizes}, [e.user_rows, e.item_rows, e.targets, *self.groups, *arrays])
 
 

@@ -224,14 +224,23 @@ def to_model(state: State) -> FactorModel:
 
 
 def _centred(side: Rows, other_mean: Float32Array) -> Side:
-    """An id's part is what its features leave: t' = f + i, c' = c_f + c_i + <f, i>."""
+    """An id's part is what its features leave: t' = f + i, c' = c_f + c_i + <f, i>. Nothing, without examples.
+
+    The part of an id without examples is chance, independent of all else, so that its mean may stand for it.
+    """
     mean, other = side.prior.mean.astype(np.float32), other_mean[:-1]
     factors, linear = side.totals[:, :-1] - mean[:-1], side.totals[:, -1] - mean[-1]
     if side.features is None:
-        nobody = Side.zeros(0, 0, len(other))
-        return Side(factors, linear + factors @ other, nobody.feature_factors, nobody.feature_weights)
-    shown, weights = side.features.totals, side.features.weights
-    factors -= shown[:, :-1]
-    linear -= shown[:, -1]
-    linear += np.einsum("rk,rk->r", factors, other - shown[:, :-1])
-    return Side(factors, linear, weights[:, :-1].copy(), weights[:, -1] + weights[:, :-1] @ other)
+        of_features = Side.zeros(0, 0, len(other))
+        weights, linear_weights = of_features.feature_factors, of_features.feature_weights
+        linear += factors @ other
+    else:
+        shown, drawn = side.features.totals, side.features.weights
+        factors -= shown[:, :-1]
+        linear -= shown[:, -1]
+        linear += np.einsum("rk,rk->r", factors, other - shown[:, :-1])
+        weights, linear_weights = drawn[:, :-1].copy(), drawn[:, -1] + drawn[:, :-1] @ other
+    silent = np.diff(side.indptr) == 0
+    factors[silent] = 0
+    linear[silent] = 0
+    return Side(factors, linear, weights, linear_weights)

@@ -97,6 +97,35 @@ def add_products(
     return types.void(out, types.int64, types.float32, left, *places, right, *places, types.int64), generate
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def add_scaled(typing: Any, out: Any, place: Any, factor: Any, x: Any, x_place: Any) -> Any:
+    """out[place:] += factor · x[x_place:], WIDTH numbers; arrays are float32 and contiguous, places count numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, at, scale, _, x_at = arguments
+        sums, addends = _arrays(context, builder, (out, x), (arguments[0], arguments[3]))
+        more = builder.fmul(_spread(builder, scale, WIDTH), _load(builder, addends, x_at, WIDTH), flags=_FAST)
+        _store(builder, _sum(builder, [_load(builder, sums, at, WIDTH), more]), sums, at)
+        return context.get_dummy_value()
+
+    return types.void(out, types.int64, types.float32, x, types.int64), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def product(typing: Any, x: Any, x_place: Any, y: Any, y_place: Any) -> Any:
+    """x[x_place:] · y[y_place:], WIDTH numbers; arrays are float32 and contiguous, places count numbers."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        _, x_at, _, y_at = arguments
+        left, right = _arrays(context, builder, (x, y), (arguments[0], arguments[2]))
+        both = builder.fmul(_load(builder, left, x_at, WIDTH), _load(builder, right, y_at, WIDTH), flags=_FAST)
+        kind = ir.FunctionType(ir.FloatType(), [ir.FloatType(), both.type])
+        add = cgutils.get_or_insert_function(builder.module, kind, f"llvm.vector.reduce.fadd.v{WIDTH}f32")
+        return builder.call(add, [ir.Constant(ir.FloatType(), 0.0), both], fastmath=_FAST)
+
+    return types.float32(x, types.int64, y, types.int64), generate
+
+
 def _arrays(context: Any, builder: Any, kinds: Sequence[Any], values: Sequence[Any]) -> list[Any]:
     return [context.make_array(kind)(context, builder, value) for kind, value in zip(kinds, values, strict=True)]
 

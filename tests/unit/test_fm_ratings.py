@@ -230,6 +230,23 @@ def test_a_new_item_is_predicted_from_its_features():
     assert np.abs(predicted - expected).max() < 0.25
 
 
+@pytest.mark.parametrize("solver", SOLVERS)
+def test_an_id_without_examples_is_what_its_features_say(solver):
+    # GIVEN users and items of which some were never seen
+    rng = np.random.default_rng(5)
+    examples = random_examples(rng, n=30, n_users=9, n_items=8)
+    seen = replace(examples, user_rows=examples.user_rows % 6, item_rows=examples.item_rows % 5)
+    features = random_rows(rng, 9, 3), random_rows(rng, 8, 3)
+
+    machine = FactorizationMachine("regression", n_factors=3, solver=solver, epochs=12, warm_up=4, n_samples=5)
+    machine.fit(seen, *features)
+
+    for side, unseen in ((machine.model.users, slice(6, 9)), (machine.model.items, slice(5, 8))):
+        assert not side.factors[unseen].any()
+        assert not side.weights[unseen].any()
+        assert side.factors[:5].any(axis=1).all()
+
+
 def test_context_is_learned_with_what_it_does_to_users_and_items():
     # GIVEN an item that is liked in winter alone, another that is liked in summer alone
     rng = np.random.default_rng(9)
