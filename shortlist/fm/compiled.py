@@ -23,6 +23,7 @@ from shortlist.errors import ShortlistError
 from shortlist.fm import (
     chance_kernels,
     feature_kernels,
+    interweave_kernels,
     kernels,
     prefetch,
     row_kernels,
@@ -36,7 +37,15 @@ Part = Literal["ranking", "ratings"]
 
 MODULES: Final[dict[Part, tuple[ModuleType, ...]]] = {
     "ranking": (kernels, prefetch, sparse_kernels),
-    "ratings": (row_kernels, vectors, feature_kernels, score_kernels, chance_kernels),
+    "ratings": (
+        row_kernels,
+        vectors,
+        feature_kernels,
+        interweave_kernels,
+        prefetch,
+        score_kernels,
+        chance_kernels,
+    ),
 }
 
 _VECTOR, _MATRIX = float32[::1], float32[:, ::1]
@@ -57,6 +66,14 @@ SIGNATURES: Final[dict[Part, dict[Any, tuple[Any, ...]]]] = {
             *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),
         ),
         feature_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, _VECTOR, _VECTOR, *[_MATRIX] * 5),
+        interweave_kernels.take_in: (
+            *(int64[::1], int32[::1], int64[::1], *[_VECTOR] * 3, *[_MATRIX] * 4),
+            *(int64, float32[:, :, ::1], int64),
+        ),
+        interweave_kernels.follow: (int64[::1], int32[::1], int64[::1], *[_MATRIX] * 3, _VECTOR),
+        interweave_kernels.move_features: (*_ROWS, int64, int64, *[_MATRIX] * 7),
+        interweave_kernels.weigh_scales: (int64, int64, _MATRIX, _MATRIX),
+        interweave_kernels.draw_scales: (_MATRIX, _VECTOR, *[float64[::1]] * 4),
         score_kernels.score_users: (int64[::1], int32[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
         score_kernels.sum_misses: (int64[::1], _VECTOR, _VECTOR),
         score_kernels.feature_totals: (*_ROWS, _MATRIX),

@@ -19,7 +19,7 @@ from shortlist.fm.vectors import WIDTH
 
 EARLY: Final = 20  # epochs, until where they lead matters most
 OFTEN: Final = 2  # epochs from one move of a side to its next, until then
-SELDOM: Final = 16  # and after: a move of both sides takes as long as an epoch
+SELDOM: Final = 32  # and after: a move of both sides takes as long as an epoch
 
 
 def interweave(
