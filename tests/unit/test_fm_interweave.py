@@ -11,7 +11,7 @@ from shortlist.fm.bayes_state import BayesSettings, Rows, State
 from shortlist.fm.hyper import Prior
 from shortlist.fm.inputs import CheckedExamples, Examples
 from shortlist.fm.interweave import interweave
-from shortlist.fm.interweave_kernels import draw_scales, move_features, take_in
+from shortlist.fm.interweave_kernels import BLOCK, draw_scales, move_features, take_in
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.threads import threads
 from shortlist.fm.vectors import WIDTH
@@ -192,6 +192,22 @@ def test_means_are_drawn_from_their_posterior_given_what_ids_add():
     of.interweave(None)
 
     np.testing.assert_allclose(of.users.prior.mean, mean, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("context", [False, True])
+def test_a_block_of_factors_moves_by_what_the_blocks_before_it_left(context):
+    of = before(WIDTH + 3, context=context, features=False)
+    user, x, precision = respond(of)
+    totals = of.users.totals.copy()
+
+    of.interweave(None)
+
+    # THEN the means of the last block are where the examples and the prior pull as hard as each other
+    left = of.missed - (x * (of.users.totals - totals)[user]).sum(1)
+    pull = x.T @ (precision * left) - of.users.prior.precision * of.users.prior.mean
+    last = np.r_[BLOCK : WIDTH + 4]
+    np.testing.assert_allclose(pull[last], 0, atol=2e-3)
+    assert np.abs(pull[:BLOCK]).max() > 0.1  # others were solved before these moved
 
 
 def test_scales_have_their_posterior():
