@@ -13,7 +13,7 @@ from shortlist.fm.hyper import GroupedPrior, Prior
 from shortlist.fm.model import FactorModel, Side
 from shortlist.fm.noise import Noise
 from shortlist.fm.row_kernels import side_by_side
-from shortlist.fm.score_kernels import feature_totals
+from shortlist.fm.score_kernels import feature_totals, split_off
 
 Solver = Literal["als", "gibbs", "variational"]
 DRAWN_NUMBERS_START: Final = 2.0
@@ -224,23 +224,14 @@ def to_model(state: State) -> FactorModel:
 
 
 def _centred(side: Rows, other_mean: Float32Array) -> Side:
-    """An id's part is what its features leave: t' = f + i, c' = c_f + c_i + <f, i>. Nothing, without examples.
-
-    The part of an id without examples is chance, independent of all else, so that its mean may stand for it.
-    """
-    mean, other = side.prior.mean.astype(np.float32), other_mean[:-1]
-    factors, linear = side.totals[:, :-1] - mean[:-1], side.totals[:, -1] - mean[-1]
+    """An id's part is what its features leave, and nothing without examples."""
+    n, k = len(side.totals), side.totals.shape[1] - 1
+    factors, weights = np.empty((n, k), np.float32), np.empty(n, np.float32)
+    shown = np.zeros((0, k + 1), np.float32) if side.features is None else side.features.totals
+    mean = side.prior.mean.astype(np.float32)
+    split_off(side.indptr, side.totals, mean, shown, other_mean, factors, weights)
     if side.features is None:
-        of_features = Side.zeros(0, 0, len(other))
-        weights, linear_weights = of_features.feature_factors, of_features.feature_weights
-        linear += factors @ other
-    else:
-        shown, drawn = side.features.totals, side.features.weights
-        factors -= shown[:, :-1]
-        linear -= shown[:, -1]
-        linear += np.einsum("rk,rk->r", factors, other - shown[:, :-1])
-        weights, linear_weights = drawn[:, :-1].copy(), drawn[:, -1] + drawn[:, :-1] @ other
-    silent = np.diff(side.indptr) == 0
-    factors[silent] = 0
-    linear[silent] = 0
-    return Side(factors, linear, weights, linear_weights)
+        nobody = Side.zeros(0, 0, k)
+        return Side(factors, weights, nobody.feature_factors, nobody.feature_weights)
+    drawn = side.features.weights
+    return Side(factors, weights, drawn[:, :-1].copy(), drawn[:, -1] + drawn[:, :-1] @ other_mean[:-1])

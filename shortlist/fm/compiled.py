@@ -77,6 +77,7 @@ SIGNATURES: Final[dict[Part, dict[Any, tuple[Any, ...]]]] = {
         score_kernels.score_users: (int64[::1], int32[::1], _MATRIX, _MATRIX, _MATRIX, _VECTOR),
         score_kernels.sum_misses: (int64[::1], _VECTOR, _VECTOR),
         score_kernels.feature_totals: (*_ROWS, _MATRIX),
+        score_kernels.split_off: (int64[::1], _MATRIX, _VECTOR, _MATRIX, _VECTOR, _MATRIX, _VECTOR),
         score_kernels.sum_rows: (_MATRIX, _MATRIX, _VECTOR),
         chance_kernels.normals: (uint32[::1], _VECTOR),
         chance_kernels.hidden_scores: (_VECTOR, _VECTOR, uint32[::1], _VECTOR),

@@ -82,6 +82,36 @@ def feature_totals(indptr: Int64, indices: Int32, values: Float32, weights: Floa
 
 
 @njit(parallel=True, fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def split_off(
+    indptr: Int64, totals: Float32, mean: Float32, shown: Float32, other_mean: Float32, own: Float32, linear: Float32
+) -> None:
+    """What ids add to `mean` (K,) and features, `shown` (n, K) or no rows: factors own (n, k) and weights linear (n,).
+
+    Rows total f + i and c_f + c_i + <f, i>; the other side's mean is multiplied out, so that it may be left out of
+    its ids. A row without examples adds nothing: its part is chance, independent of all else, and its mean is known.
+    """
+    k = totals.shape[1] - 1
+    for row in prange(totals.shape[0]):
+        if indptr[row] == indptr[row + 1]:
+            own[row] = 0
+            linear[row] = 0
+            continue
+        weight = totals[row, k] - mean[k]
+        if shown.shape[0]:
+            weight -= shown[row, k]
+            for c in range(k):
+                own[row, c] = totals[row, c] - mean[c] - shown[row, c]
+            for c in range(k):
+                weight += own[row, c] * (other_mean[c] - shown[row, c])
+        else:
+            for c in range(k):
+                own[row, c] = totals[row, c] - mean[c]
+            for c in range(k):
+                weight += own[row, c] * other_mean[c]
+        linear[row] = weight
+
+
+@njit(parallel=True, fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def sum_rows(values: Float32, base: Float32, mean: Float32) -> Float64:
     """Σ value and Σ (value − mean)² of every column, values (n, K) less `base` (no rows: nothing), float64 (2, K)."""
     n, size = values.shape
