@@ -115,7 +115,11 @@ class BayesProblem:
         return scores
 
     def _noise(self, rng: np.random.Generator, *shape: int) -> Float32Array:
-        return standard_normals(rng, *shape) if self.settings.solver == "gibbs" else np.zeros(shape, np.float32)
+        return standard_normals(self._chance(rng), *shape)
+
+    def _chance(self, rng: np.random.Generator) -> np.random.Generator | None:
+        """Nobody but Gibbs draws."""
+        return rng if self.settings.solver == "gibbs" else None
 
     def _targets(self, state: State, rng: np.random.Generator) -> Float32Array:
         """What the scores should be: the targets, or the hidden scores behind the classes."""
@@ -156,7 +160,7 @@ class BayesProblem:
         if self.settings.solver == "als" or turn not in (0, period // 2):
             return
         users, items = self._certainty(state)
-        missed, chance = left - state.scores, rng if self.settings.solver == "gibbs" else None
+        missed, chance = left - state.scores, self._chance(rng)
         _, shift = self._without_context(state, missed)
         if turn == 0:
             interweave(state.users, state.items, missed, (users, items), shift, chance, self._threads.n)
@@ -245,11 +249,8 @@ class BayesProblem:
         offset_precision: Float32Array,
         rng: np.random.Generator,
     ) -> None:
-        columns = features.columns
         draw_features(
-            columns.indptr.astype(np.int64),
-            columns.indices.astype(np.int32, copy=False),
-            columns.data,
+            *features.by_column(),
             totals,
             missed,
             precision,

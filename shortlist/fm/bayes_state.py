@@ -54,6 +54,11 @@ class Features:
     prior: GroupedPrior
     totals: Float32Array
 
+    def by_column(self) -> tuple[Int64Array, Int32Array, Float32Array]:
+        """Where each feature's rows start, the rows and their values, in the kernels' types."""
+        columns = self.columns
+        return columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False), columns.data
+
     def settle(self) -> None:
         """Totals of weights that have changed."""
         rows = self.rows

@@ -57,10 +57,9 @@ def interweave(
 def _move_features(
     mine: Rows, features: Features, first: int, m: int, accounts: Float32Array, rng: np.random.Generator | None
 ) -> None:
-    columns, prior, noise = features.columns, features.prior, _noise(rng, features.weights.shape)
-    places = columns.indptr.astype(np.int64), columns.indices.astype(np.int32, copy=False), columns.data
+    prior, noise = features.prior, standard_normals(rng, *features.weights.shape)
     believed = (prior.precisions(), prior.means(), noise)
-    move_features(*places, first, m, accounts, *believed, features.weights, features.totals, mine.totals)
+    move_features(*features.by_column(), first, m, accounts, *believed, features.weights, features.totals, mine.totals)
     features.settle()
 
 
@@ -69,7 +68,7 @@ def _move_means(mine: Rows, first: int, m: int, accounts: Float32Array, rng: np.
     n, size = mine.totals.shape
     everywhere = np.array([0, n]), np.arange(n, dtype=np.int32), np.ones(n, np.float32)
     mean, precision = (numbers.astype(np.float32)[None] for numbers in (mine.prior.mean, mine.prior.precision))
-    believed = (precision, np.zeros_like(mean), _noise(rng, mean.shape))
+    believed = (precision, np.zeros_like(mean), standard_normals(rng, *mean.shape))
     move_features(*everywhere, first, m, accounts, *believed, mean, np.zeros((0, size), np.float32), mine.totals)
     mine.prior = Prior(mean[0].astype(np.float64), mine.prior.precision)
 
@@ -86,7 +85,3 @@ def _move_scales(mine: Rows, first: int, m: int, accounts: Float32Array, rng: np
     own *= (scales - 1).astype(np.float32)
     mine.totals += own
     mine.prior = Prior(mine.prior.mean, mine.prior.precision / scales**2)
-
-
-def _noise(rng: np.random.Generator | None, shape: tuple[int, ...]) -> Float32Array:
-    return np.zeros(shape, np.float32) if rng is None else standard_normals(rng, *shape)
