@@ -75,8 +75,11 @@ class BayesProblem:
         self._score(state)
         state.epoch = saved.epoch
 
-    def epoch(self, state: State, rng: np.random.Generator) -> None:
-        """One draw of everything given the rest, or one step of `als` or `variational`."""
+    def epoch(self, state: State, rng: np.random.Generator, *, kept: bool = False) -> None:
+        """One draw of everything given the rest, or one step of `als` or `variational`.
+
+        The side with more rows comes last. If the draw will be `kept`, it has its means, too.
+        """
         targets = self._targets(state, rng)
         self._learn_noise(state, targets, rng)
         left = targets - np.float32(state.bias)
@@ -85,8 +88,12 @@ class BayesProblem:
             self._learn_context(state, state.context, left - state.scores, rng)
         certainty = self._certainty(state)
         wanted, shift = self._without_context(state, left)
-        self._learn_rows(state.users, state.items, wanted, certainty, shift, rng)
-        self._learn_rows(state.items, state.users, wanted[state.items.examples], certainty[::-1], shift, rng)
+        of_users = (state.users, state.items, wanted, certainty)
+        of_items = (state.items, state.users, wanted[state.items.examples], certainty[::-1])
+        many_users = len(state.users.totals) > len(state.items.totals)
+        first, last = (of_items, of_users) if many_users else (of_users, of_items)
+        self._learn_rows(*first, shift, rng)
+        self._learn_rows(*last, shift, rng, kept=kept)
         self._score(state)
         state.epoch += 1
 
@@ -178,7 +185,10 @@ class BayesProblem:
         certainty: tuple[Float32Array, Float32Array],
         shift: Float32Array,
         rng: np.random.Generator,
+        *,
+        kept: bool = False,
     ) -> None:
+        mine.means = np.empty((len(mine.totals) if kept else 0, mine.totals.shape[1]), np.float32)
         base = np.zeros((0, mine.totals.shape[1]), np.float32) if mine.features is None else mine.features.totals
         mine.prior = self._learn_prior(mine, base, rng)
         prior = mine.prior.mean.astype(np.float32)[None]
@@ -202,6 +212,7 @@ class BayesProblem:
             self._noise(rng, mine.n_noise),
             mine.noise_starts,
             mine.totals,
+            mine.means,
             mine.variance,
             self._threads.n,
         )

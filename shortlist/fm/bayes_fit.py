@@ -21,7 +21,7 @@ from shortlist.fm.progress import Course, EpochReport
 from shortlist.fm.storage import Settings
 from shortlist.fm.threads import threads
 
-SAMPLER: Final = 2  # what an epoch does and knows; a state of another is not taken up
+SAMPLER: Final = 3  # what an epoch does and knows; a state of another is not taken up
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +116,9 @@ def fit_bayes(
             kept, course.metrics = [FactorModel.of(draw, {}) for draw in saved.draws], saved.metrics
         while course.goes_on(state.epoch):
             started = time.perf_counter()
-            problem.epoch(state, np.random.default_rng([seed, state.epoch + 1]))
-            if state.epoch in wanted:
+            now = state.epoch + 1
+            problem.epoch(state, np.random.default_rng([seed, now]), kept=now in wanted)
+            if now in wanted:
                 kept.append(to_model(state))
             if gibbs and settings.classes and state.epoch > keeping.warm_up:
                 moments.add(state.scores + np.float32(state.bias))

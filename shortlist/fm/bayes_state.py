@@ -79,6 +79,7 @@ class Rows:
         noise_starts: int64 (n,), for rows with fewer examples than K the place of their noise.
         n_noise: places of noise.
         totals: float32 (n, K).
+        means: float32 (n, K), what totals were drawn around given all else; (0, K) unless asked for.
         variance: float32 (n, K); (0, K) unless `variational`.
         prior: of what an id adds to its features.
         features: None where there are none.
@@ -92,6 +93,7 @@ class Rows:
     noise_starts: Int64Array
     n_noise: int
     totals: Float32Array
+    means: Float32Array
     variance: Float32Array
     prior: Prior
     features: Features | None
@@ -163,6 +165,7 @@ def rows_of(
         (np.cumsum(noise) - noise).astype(np.int64),
         int(noise.sum()),
         totals,
+        np.zeros((0, size), np.float32),
         np.zeros((n if settings.solver == "variational" else 0, size), np.float32),
         Prior.fixed(size, settings.regularization),
         features,
@@ -210,7 +213,10 @@ def _of_prior(name: str, prior: Prior | GroupedPrior) -> dict[str, NDArray[Any]]
 
 
 def to_model(state: State) -> FactorModel:
-    """The state as a factorization machine whose unknown ids are zero.
+    """The state as a factorization machine whose unknown ids are zero; one side at its means, where it has them.
+
+    Given all else the score of a pair is linear in the side that was drawn last. So with that side's mean in place of
+    its draw a machine says what many such draws would say together (Rao, Blackwell; Gelfand, Smith 1990).
 
     The means of users' and items' vectors move into bias and weights, exactly: with t = μ + t',
     <t_u, t_i> = <t'_u, t'_i> + <t'_u, μ_i> + <μ_u, t'_i> + <μ_u, μ_i>. What remains of a new id is what its
@@ -234,7 +240,8 @@ def _centred(side: Rows, other_mean: Float32Array) -> Side:
     factors, weights = np.empty((n, k), np.float32), np.empty(n, np.float32)
     shown = np.zeros((0, k + 1), np.float32) if side.features is None else side.features.totals
     mean = side.prior.mean.astype(np.float32)
-    split_off(side.indptr, side.totals, mean, shown, other_mean, factors, weights)
+    totals = side.means if len(side.means) else side.totals
+    split_off(side.indptr, totals, mean, shown, other_mean, factors, weights)
     if side.features is None:
         nobody = Side.zeros(0, 0, k)
         return Side(factors, weights, nobody.feature_factors, nobody.feature_weights)

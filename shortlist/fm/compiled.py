@@ -63,7 +63,7 @@ SIGNATURES: Final[dict[Part, dict[Any, tuple[Any, ...]]]] = {
     "ratings": {
         row_kernels.draw_rows: (
             *(int64[::1], int32[::1], int64[::1], *[_VECTOR] * 3, int64[::1], int64[::1], *[_MATRIX] * 3, _VECTOR),
-            *(_MATRIX, _MATRIX, _VECTOR, int64[::1], _MATRIX, _MATRIX, int64),
+            *(_MATRIX, _MATRIX, _VECTOR, int64[::1], *[_MATRIX] * 3, int64),
         ),
         feature_kernels.draw_features: (*_ROWS, _MATRIX, _MATRIX, _VECTOR, _VECTOR, *[_MATRIX] * 5),
         interweave_kernels.take_in: (

@@ -73,7 +73,14 @@ def _gram_of_row(
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
 def draw(a: Float32, b: Float32, noise: Float32, inverse: Float32, n: int) -> None:
-    """b becomes A⁻¹ b + L⁻ᵀ noise in every lane, A = L Lᵀ given by its lower triangle; `inverse` gets 1/diag L."""
+    """b becomes A⁻¹ b + L⁻ᵀ noise in every lane, A given by its lower triangle, L Lᵀ; as `factor` leaves them after."""
+    factor(a, inverse, n)
+    solve(a, b, noise, inverse, n)
+
+
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def factor(a: Float32, inverse: Float32, n: int) -> None:
+    """The lower triangle of A becomes L in every lane, A = L Lᵀ, but for its diagonal: `inverse` gets 1/diag L."""
     k = a.shape[1]
     for c in range(n):
         for lane in range(LANES):
@@ -86,6 +93,12 @@ def draw(a: Float32, b: Float32, noise: Float32, inverse: Float32, n: int) -> No
             else:
                 for lane in range(LANES):
                     a[e, c, lane] *= inverse[c, lane]
+
+
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def solve(a: Float32, b: Float32, noise: Float32, inverse: Float32, n: int) -> None:
+    """b becomes A⁻¹ b + L⁻ᵀ noise in every lane, of what `factor` left."""
+    k = a.shape[1]
     for c in range(n):
         add_products(b, c, MINUS, a, c * k, 1, b, 0, 1, c)
         for lane in range(LANES):
@@ -106,11 +119,14 @@ def _draw_from_few(
     a: Float32,
     inverse: Float32,
     goal: Float32,
+    goal_of_mean: Float32,
     out: Float32,
+    mean: Float32,
+    asked: bool,
 ) -> None:
     """Rows with at most n < K examples, x (n, K + 1, lanes): draw from the prior, then correct by what they miss.
 
-    `out` holds the prior; `diagonal` gets its examples added.
+    `out` and `mean`, which is left as it is unless `asked` for, hold the prior; `diagonal` gets its examples added.
     """
     size = out.shape[0]
     step = size + 1
@@ -123,6 +139,10 @@ def _draw_from_few(
         for lane in range(LANES):
             goal[j, lane] = x[j, size, lane] - of_few[j, lane]
         add_products(goal, j, MINUS, x, j * step, 1, out, 0, 1, size)
+        if asked:
+            for lane in range(LANES):
+                goal_of_mean[j, lane] = x[j, size, lane]
+            add_products(goal_of_mean, j, MINUS, x, j * step, 1, mean, 0, 1, size)
         for c in range(size):
             for lane in range(LANES):
                 diagonal[c, lane] += x[j, c, lane] * x[j, c, lane]
@@ -138,11 +158,21 @@ def _draw_from_few(
             add_products(a, j * size + i, PLUS, x, j * step, 1, x, i * step, 1, size)
     of_few[:] = 0
     draw(a, goal, of_few, inverse, n)
-    inverse[:] = 0
+    if asked:
+        solve(a, goal_of_mean, of_few, inverse, n)
+        _correct(x, n, goal_of_mean, noise, inverse, mean)
+    _correct(x, n, goal, noise, inverse, out)
+
+
+@njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _correct(x: Float32, n: int, goal: Float32, scale: Float32, change: Float32, out: Float32) -> None:
+    """Add scale · xᵀ goal to `out` (K, lanes), x (n, K + 1, lanes)."""
+    size = out.shape[0]
+    change[:] = 0
     for c in range(size):
-        add_products(inverse, c, PLUS, x, c, step, goal, 0, 1, n)
+        add_products(change, c, PLUS, x, c, size + 1, goal, 0, 1, n)
         for lane in range(LANES):
-            out[c, lane] += inverse[c, lane] * noise[c, lane]
+            out[c, lane] += change[c, lane] * scale[c, lane]
 
 
 @njit(fastmath=True, cache=True, error_model="numpy")  # type: ignore[untyped-decorator]
@@ -201,13 +231,15 @@ def _draw_batch(
     noise_of_few: Float32,
     noise_starts: Int64,
     drawn: Float32,
+    means: Float32,
     variance: Float32,
     workspace: tuple[Float32, Float32, Float32, Float32, Float32, Float32],
 ) -> None:
     """Draw rows side by side, the longest first: all have at least K examples, or all have fewer."""
     few, x, weighted, gram, a, vectors = workspace
-    diagonal, chance, inverse, goal, of_few, out = vectors
+    diagonal, chance, inverse, goal, goal_of_mean, of_few, out, mean = vectors
     size = precision.size
+    asked = means.shape[0] > 0
     n = indptr[rows[0] + 1] - indptr[rows[0]]
     _lay_out(rows, prior, out)
     _lay_out(rows, noise, chance)
@@ -223,17 +255,24 @@ def _draw_batch(
             out[c] = a[size, c] + diagonal[c] * out[c]
             a[c, c] += diagonal[c]
             diagonal[c] = a[c, c]
+        mean[:] = out
         draw(a, out, chance, inverse, size)
+        if asked:
+            of_few[:] = 0
+            solve(a, mean, of_few, inverse, size)
     else:
         for lane in range(rows.size):
             start = noise_starts[rows[lane]]
             for j in range(indptr[rows[lane] + 1] - indptr[rows[lane]]):
                 of_few[j, lane] = noise_of_few[start + j]
         _gather(rows, indptr, n, seen, few)
-        _draw_from_few(few, n, diagonal, chance, of_few, a, inverse, goal, out)
+        mean[:] = out
+        _draw_from_few(few, n, diagonal, chance, of_few, a, inverse, goal, goal_of_mean, out, mean, asked)
     for lane in range(rows.size):
         for c in range(size):
             drawn[rows[lane], c] = out[c, lane]
+        for c in range(size if asked else 0):
+            means[rows[lane], c] = mean[c, lane]
         for c in range(variance.shape[1] if variance.shape[0] else 0):
             variance[rows[lane], c] = np.float32(1.0) / diagonal[c, lane]
 
@@ -257,6 +296,7 @@ def draw_rows(
     noise_of_few: Float32,
     noise_starts: Int64,
     drawn: Float32,
+    means: Float32,
     variance: Float32,
     workers: int,
 ) -> None:
@@ -266,6 +306,7 @@ def draw_rows(
     than K, as many of `noise_of_few` from noise_starts[r]. τ is certainty[r] · certainty_of_others[o]. `shift`
     (n, K - 1; no rows: no context) is by example. `prior` is (n, K), or (1, K) where all rows have the same.
     The rows from batches[b] to batches[b + 1] of `order` are drawn together (`side_by_side`).
+    `means` (as `drawn`; no rows: not asked for) gets what they are drawn around.
     `spread` (of `fixed`; no rows: known exactly) and `variance` (of `drawn`; no rows: not asked for) are the variances
     of a mean-field fit.
     """
@@ -278,7 +319,7 @@ def draw_rows(
         weighted = np.zeros((EIGHT, size + 1), np.float32)
         gram = np.zeros((size + 1, width), np.float32)
         a = np.zeros((size + 1, size, LANES), np.float32)
-        vectors = np.zeros((6, size, LANES), np.float32)
+        vectors = np.zeros((8, size, LANES), np.float32)
         workspace = (few, x, weighted, gram, a, vectors)
         for batch in range(worker, batches.size - 1, workers):
             _draw_batch(
@@ -292,6 +333,7 @@ def draw_rows(
                 noise_of_few,
                 noise_starts,
                 drawn,
+                means,
                 variance,
                 workspace,
             )

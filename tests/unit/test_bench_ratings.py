@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bench import classify, rating
+from bench import classify, made_up_ratings, rating
 from bench._folds import Outcome, Runs
 from bench._movielens import FORMATS, Features, read_items, read_ratings, read_users
 from shortlist.errors import DatasetError
@@ -197,3 +197,22 @@ def test_what_cannot_be_run_ends_with_a_sentence(change, says, shop):
 def test_a_threshold_that_separates_nothing_is_refused(shop):
     with pytest.raises(SystemExit, match=r"all ratings are on one side.* Cure: choose --liked between 1"):
         classify.main([*shop, "--liked", "7"])
+
+
+def test_made_up_ratings_are_files_that_the_bench_reads_and_the_same_for_the_same_seed(tmp_path, capsys):
+    def made(folder: str, seed: str) -> list[str]:
+        made_up_ratings.main(
+            ["--users", "80", "--items", "60", "--ratings", "1500", "--seed", seed, "--out", str(tmp_path / folder)]
+        )
+        return [(tmp_path / folder / name).read_text() for name in ("ratings.dat", "movies.dat", "users.dat")]
+
+    assert made("a", "1") == made("again", "1") != made("b", "2")
+    assert "1,500 ratings" in capsys.readouterr().out
+    ratings = read_ratings(tmp_path / "a" / "ratings.dat", "movielens-dat")
+    assert len(set(zip(ratings.user_ids, ratings.item_ids, strict=True))) == len(ratings.values) == 1500
+    assert set(ratings.values.tolist()) <= {1, 2, 3, 4, 5}
+    arguments = ["--ratings", str(tmp_path / "a" / "ratings.dat"), "--format", "movielens-dat", "--folds", "3"]
+    arguments += ["--items", str(tmp_path / "a" / "movies.dat"), "--users", str(tmp_path / "a" / "users.dat")]
+    rating.main([*arguments, "--epochs", "60", "--contenders", "shortlist", "--json", str(tmp_path / "figures.json")])
+    figures = json.loads((tmp_path / "figures.json").read_text())["results"][0]
+    assert 0.8 < figures["rmse"] < 0.97 * ratings.values.std()

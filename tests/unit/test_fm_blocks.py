@@ -18,7 +18,7 @@ def kernels():
         yield
 
 
-def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):
+def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None, means=None):
     """The same row many times over: its draws, their posterior's mean and covariance, and the variances given."""
     rng = np.random.default_rng(n_examples)
     k = 3
@@ -51,6 +51,7 @@ def draws_of_one_row(n_examples, *, copies, noisy, shift=None, spread=None):
         of_few,
         np.arange(copies) * n_examples,
         drawn,
+        np.zeros((0, k + 1), np.float32) if means is None else means,
         variance,
         3,
     )
@@ -94,6 +95,20 @@ def test_the_draws_of_a_row_have_the_mean_and_covariance_of_its_posterior(n_exam
     covariance = np.linalg.inv(matrix)
     np.testing.assert_allclose(drawn.mean(0), mean, atol=5 * np.sqrt(covariance.max() / 40_000))
     np.testing.assert_allclose(np.cov(drawn.T), covariance, atol=0.04 * covariance.max())
+
+
+@pytest.mark.parametrize("n_examples", [0, 1, 3, 4, 9])
+@pytest.mark.parametrize("known_exactly", [True, False])
+def test_a_row_gives_what_it_was_drawn_around_and_asking_changes_no_draw(n_examples, known_exactly):
+    spread = None if known_exactly else np.random.default_rng(2).random((6, 4)).astype(np.float32)
+    means = np.full((40, 4), np.nan, np.float32)
+
+    drawn, mean, _, _ = draws_of_one_row(n_examples, copies=40, noisy=True, spread=spread, means=means)
+    unasked, *_ = draws_of_one_row(n_examples, copies=40, noisy=True, spread=spread)
+
+    np.testing.assert_allclose(means, np.tile(mean, (40, 1)), rtol=2e-3, atol=1e-4)
+    np.testing.assert_array_equal(drawn, unasked)
+    assert np.abs(drawn - means).mean() > 0.1
 
 
 def test_alternating_draws_of_users_and_items_have_their_joint_posterior():
@@ -144,6 +159,7 @@ def draw_offsets(mine, other, rows, others, targets, rng):
         np.zeros(0, np.float32),
         np.zeros(n, np.int64),
         mine,
+        np.zeros((0, 1), np.float32),
         np.zeros((0, 1), np.float32),
         2,
     )
