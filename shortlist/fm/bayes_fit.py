@@ -21,7 +21,7 @@ from shortlist.fm.progress import Course, EpochReport
 from shortlist.fm.storage import Settings
 from shortlist.fm.threads import threads
 
-SAMPLER: Final = 3  # what an epoch does and knows; a state of another is not taken up
+SAMPLER: Final = 4  # what an epoch does and knows; a state of another is not taken up
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,10 @@ from shortlist.contracts.arrays import Float64Array, Int64Array
 FIRST_SHAPE: Final = 3  # its place in SHAPES
 SHAPES: Final = 2.0 ** np.arange(13)
 """Of ν: a user's own noise counts as much as the common one from so many examples on."""
+LONGEST_STEP: Final = 1.0  # of Newton's method in ln τ: below its mode the evidence is too straight for a whole one
+CLOSE: Final = 0.01  # standard deviations from the mode, which are near enough
+MOST_STEPS: Final = 60
+TAILS: Final = 4.0  # degrees of freedom of Student's t, which has heavier ones than the evidence
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +50,54 @@ class NoisePrior:
         self._volumes = [float(users @ (gammaln((nu + n) / 2) - gammaln(nu / 2))) for nu in SHAPES]
 
     def drawn(self, noise: Noise, missed: Float64Array, rng: np.random.Generator) -> Noise:
-        """Drawn given the level before: ν by a step of Metropolis' walk, then each user's, then their level."""
+        """ν and τ by steps of Metropolis' with the τ_u integrated out, then each user's.
+
+        Given the τ_u, which lie the closer around it the larger ν is, τ would hardly move.
+        """
         aside = noise.shape + (1 if rng.random() < 0.5 else -1)
         gain = self._evidence(aside, noise.level, missed) - self._evidence(noise.shape, noise.level, missed)
         shape = aside if np.log(rng.random()) < gain else noise.shape
-        gamma, rate = self._users(shape, noise.level, missed)
-        precision = rng.gamma(gamma / 2, 2 / rate)
-        gamma_of_level, rate_of_level = self._level(shape, precision)
-        return Noise(precision, 1 / rng.gamma(gamma_of_level / 2, 2 / rate_of_level), shape)
+        level = self._drawn_level(shape, noise.level, missed, rng)
+        gamma, rate = self._users(shape, level, missed)
+        return Noise(rng.gamma(gamma / 2, 2 / rate), level, shape)
 
     def expected(self, noise: Noise, missed: Float64Array) -> Noise:
-        """The mean-field answer: ν one place nearer to the likeliest, and expectations given it."""
+        """The mean-field answer: ν one place nearer to the likeliest, the likeliest τ, and expectations given both."""
         near = (noise.shape, noise.shape - 1, noise.shape + 1)
         shape = max(near, key=lambda place: self._evidence(place, noise.level, missed))
-        gamma, rate = self._users(shape, noise.level, missed)
-        precision = gamma / rate
-        gamma_of_level, rate_of_level = self._level(shape, precision)
-        return Noise(precision, rate_of_level / gamma_of_level, shape)
+        level = float(np.exp(self._likeliest(shape, noise.level, missed)[0]))
+        gamma, rate = self._users(shape, level, missed)
+        return Noise(gamma / rate, level, shape)
+
+    def _drawn_level(self, shape: int, level: float, missed: Float64Array, rng: np.random.Generator) -> float:
+        """A proposal that does not know the level before: Student's t around the likeliest."""
+        mode, deviation = self._likeliest(shape, level, missed)
+
+        def ahead(log_level: float) -> float:
+            """Of what the proposal says."""
+            apart = (log_level - mode) / deviation
+            said = -(TAILS + 1) / 2 * np.log1p(apart**2 / TAILS)
+            believed = -(log_level + np.exp(-log_level)) / 2
+            return float(self._evidence(shape, np.exp(log_level), missed) + believed - said)
+
+        before = float(np.log(level))
+        new = mode + deviation * float(rng.standard_t(TAILS))
+        return float(np.exp(new if np.log(rng.random()) < ahead(new) - ahead(before) else before))
+
+    def _likeliest(self, shape: int, level: float, missed: Float64Array) -> tuple[float, float]:
+        """The mode of ln τ given ν, by Newton's method from the level before, and the deviation that its curve says."""
+        nu, log_level, deviation = SHAPES[shape], float(np.log(level)), 1.0
+        for _ in range(MOST_STEPS):
+            own = missed * np.exp(log_level)
+            share = own / (nu + own)
+            slope = float(self._counts.sum() - (nu + self._counts) @ share - 1 + np.exp(-log_level)) / 2
+            curve = float((nu + self._counts) @ (share * (1 - share)) + np.exp(-log_level)) / 2
+            deviation = curve**-0.5
+            step = float(np.clip(slope / curve, -LONGEST_STEP, LONGEST_STEP))
+            log_level += step
+            if abs(step) < CLOSE * deviation:
+                break
+        return log_level, deviation
 
     def _evidence(self, shape: int, level: float, missed: Float64Array) -> float:
         """ln p(missed | ν, τ) with the τ_u integrated out, but for a constant; −∞ outside SHAPES."""
@@ -74,8 +109,3 @@ class NoisePrior:
 
     def _users(self, shape: int, level: float, missed: Float64Array) -> tuple[Float64Array, Float64Array]:
         return SHAPES[shape] + self._counts, SHAPES[shape] / level + missed
-
-    @staticmethod
-    def _level(shape: int, precision: Float64Array) -> tuple[float, float]:
-        nu = SHAPES[shape]
-        return nu * len(precision) + 1, nu * float(precision.sum()) + 1

@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 from scipy.special import gammaln, logsumexp
@@ -61,6 +63,36 @@ def test_users_who_differ_get_their_own(rng, draws):
 
     assert SHAPES[noise.shape] in (2, 4)
     assert np.corrcoef(np.log(noise.precision), np.log(true))[0, 1] > 0.9
+
+
+@pytest.mark.parametrize("draws", [True, False])
+def test_a_common_noise_follows_what_scores_miss_however_alike_users_are(rng, draws):
+    # GIVEN a chain that knows all users to be alike, from three examples of each
+    missed = rng.chisquare(3, 3_000)
+    prior, noise = NoisePrior(np.full(3_000, 3)), Noise.start(3_000)
+    step = partial(prior.drawn, rng=rng) if draws else prior.expected
+    for _ in range(60):
+        noise = step(noise, missed)
+    assert SHAPES[noise.shape] >= 64
+
+    # WHEN scores get better
+    for _ in range(3):
+        noise = step(noise, missed / 4)
+
+    # THEN it is there at once
+    assert noise.level == pytest.approx(4.0, rel=0.1)
+    assert noise.precision.mean() == pytest.approx(4.0, rel=0.1)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 100])
+@pytest.mark.parametrize("draws", [True, False])
+def test_the_first_level_may_be_far_away(rng, draws, scale):
+    missed, prior, noise = scale * rng.chisquare(5, 200), NoisePrior(np.full(200, 5)), Noise.start(200)
+
+    for _ in range(5):
+        noise = prior.drawn(noise, missed, rng) if draws else prior.expected(noise, missed)
+
+    assert noise.level == pytest.approx(1_000 / missed.sum(), rel=0.3)
 
 
 def after_forty_steps(missed, rng, draws):
