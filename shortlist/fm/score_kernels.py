@@ -97,17 +97,16 @@ def split_off(
             linear[row] = 0
             continue
         weight = totals[row, k] - mean[k]
+        for c in range(k):
+            own[row, c] = totals[row, c] - mean[c]
         if shown.shape[0]:
             weight -= shown[row, k]
             for c in range(k):
-                own[row, c] = totals[row, c] - mean[c] - shown[row, c]
+                own[row, c] -= shown[row, c]
             for c in range(k):
-                weight += own[row, c] * (other_mean[c] - shown[row, c])
-        else:
-            for c in range(k):
-                own[row, c] = totals[row, c] - mean[c]
-            for c in range(k):
-                weight += own[row, c] * other_mean[c]
+                weight -= own[row, c] * shown[row, c]
+        for c in range(k):
+            weight += own[row, c] * other_mean[c]
         linear[row] = weight
 
 
