@@ -30,12 +30,14 @@ def main(arguments: Sequence[str]) -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--users", type=int, default=943)
-    parser.add_argument("--items", type=int, default=1682)
+    parser.add_argument("--users", type=int, default=943, help="how many people")
+    parser.add_argument("--items", type=int, default=1682, help="how many films")
     parser.add_argument("--ratings", type=int, default=100_000, help="at most; somewhat fewer where they crowd")
     parser.add_argument("--seed", type=int, default=42)
     parser.add_argument("--out", type=Path, required=True, help="a folder for ratings.dat, movies.dat and users.dat")
     given = parser.parse_args(arguments)
+    if min(given.users, given.items, given.ratings) < 1:
+        parser.error("--users, --items and --ratings are 1 or more")
     rng = np.random.default_rng(given.seed)
     users, items = pairs(given.users, given.items, given.ratings, rng)
     gender, age, job = (rng.integers(0, n, given.users) for n in (2, AGES, JOBS))

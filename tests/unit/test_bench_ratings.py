@@ -216,3 +216,10 @@ def test_made_up_ratings_are_files_that_the_bench_reads_and_the_same_for_the_sam
     rating.main([*arguments, "--epochs", "60", "--contenders", "shortlist", "--json", str(tmp_path / "figures.json")])
     figures = json.loads((tmp_path / "figures.json").read_text())["results"][0]
     assert 0.8 < figures["rmse"] < 0.97 * ratings.values.std()
+
+
+def test_made_up_ratings_need_someone_who_rates(tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        made_up_ratings.main(["--users", "0", "--out", str(tmp_path)])
+
+    assert "--users, --items and --ratings are 1 or more" in capsys.readouterr().err
