@@ -2,6 +2,7 @@
 
 Some users rate by the mood of the day: their examples should not speak as loud as those of others (Lakshminarayanan,
 Bouchard, Archambeau 2011). How far users differ is in the data: where they hardly do, ν grows and all have the same τ.
+Before any example 1/τ ~ Gamma(½, ½), and every ν of SHAPES is as likely as another.
 """
 
 from dataclasses import dataclass

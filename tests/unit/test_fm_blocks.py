@@ -4,10 +4,15 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
+from shortlist.fm.bayes import BayesProblem
+from shortlist.fm.bayes_state import BayesSettings, to_model
 from shortlist.fm.feature_kernels import draw_features
+from shortlist.fm.inputs import CheckedExamples
 from shortlist.fm.row_kernels import draw_rows, side_by_side
 from shortlist.fm.threads import threads
+from shortlist.latent import item_latent, user_latent, user_offset
 
 ALPHA = 2.0
 
@@ -109,6 +114,43 @@ def test_a_row_gives_what_it_was_drawn_around_and_asking_changes_no_draw(n_examp
     np.testing.assert_allclose(means, np.tile(mean, (40, 1)), rtol=2e-3, atol=1e-4)
     np.testing.assert_array_equal(drawn, unasked)
     assert np.abs(drawn - means).mean() > 0.1
+
+
+@pytest.mark.parametrize(("n_users", "n_items"), [(9, 5), (5, 9)])
+def test_a_kept_draw_has_the_side_with_more_rows_at_its_mean_given_the_other(n_users, n_items):
+    # GIVEN a state that an epoch has left, to be kept
+    rng = np.random.default_rng(15)
+    u, i = rng.integers(0, n_users, 60).astype(np.int32), rng.integers(0, n_items, 60).astype(np.int32)
+    examples = CheckedExamples(u, i, rng.standard_normal(60).astype(np.float32), n_users, n_items, None)
+    shares = rng.uniform(-1.5, 1.5, (9, 2)).astype(np.float32) * (rng.random((9, 2)) < 0.5)
+    features = (csr_array(shares), None) if n_users > n_items else (None, csr_array(shares))
+    groups = tuple(np.zeros(0 if side is None else 2, np.int64) for side in (*features, None))
+    with threads(1, "ratings") as crew:
+        problem = BayesProblem(examples, BayesSettings(3, "gibbs", False, 1.0, 0.1), crew)
+        state = problem.start(features, groups, rng)
+        problem.epoch(state, rng)
+        problem.epoch(state, rng, kept=True)
+    many, few = (state.users, state.items) if n_users > n_items else (state.items, state.users)
+
+    # WHEN its mean is worked out with dense matrices
+    wanted = problem.examples.targets[many.examples] - state.bias - few.totals[many.others, -1]
+    user_of = problem.examples.user_rows[many.examples]
+    x = np.column_stack([few.totals[many.others, :-1], np.ones(60)])
+    means = []
+    for row, prior in enumerate(many.prior.mean + many.features.totals):
+        its = slice(many.indptr[row], many.indptr[row + 1])
+        weighted = x[its].T * state.noise.precision[user_of[its]]
+        matrix = np.diag(many.prior.precision) + weighted @ x[its]
+        means.append(np.linalg.solve(matrix, weighted @ wanted[its] + many.prior.precision * prior))
+
+    # THEN the machine that is kept scores by it, and by the draw of the other side
+    of_many, of_few = np.array(means), few.totals
+    scores = state.bias + of_many[:, :-1] @ of_few[:, :-1].T + of_many[:, -1:] + of_few[:, -1]
+    model = to_model(state)
+    latent = user_latent(model, features[0]) @ item_latent(model, features[1]).T
+    kept = user_offset(model, features[0])[:, None] + latent
+    np.testing.assert_allclose(kept, scores if n_users > n_items else scores.T, rtol=1e-3, atol=1e-3)
+    assert np.abs(many.totals - of_many).mean() > 0.05
 
 
 def test_alternating_draws_of_users_and_items_have_their_joint_posterior():

@@ -11,13 +11,10 @@ from scipy.sparse import csr_array
 from scipy.special import ndtr
 
 from shortlist.errors import ContractError, DatasetError
-from shortlist.fm.bayes import BayesProblem
-from shortlist.fm.bayes_state import BayesSettings, to_model
-from shortlist.fm.inputs import Examples, FeatureGroups, checked_examples
+from shortlist.fm.inputs import Examples, FeatureGroups
 from shortlist.fm.machine import FactorizationMachine
 from shortlist.fm.posterior import average
 from shortlist.fm.progress import EpochReport
-from shortlist.fm.threads import threads
 from shortlist.latent import in_context, item_latent, user_latent, user_offset
 from tests.double_loop import double_loop
 
@@ -150,47 +147,6 @@ def test_the_average_of_draws_is_nearer_to_the_truth_than_one_draw():
         return np.sqrt(np.mean((predicted - truth[~chosen]) ** 2))
 
     assert error(30) < 0.85 * error(1)
-
-
-@pytest.mark.parametrize(("n_users", "n_items"), [(9, 5), (5, 9)])
-def test_a_kept_draw_has_the_side_with_more_rows_at_its_mean_given_the_other(n_users, n_items):
-    # GIVEN a state that an epoch has left, to be kept
-    rng = np.random.default_rng(15)
-    examples = random_examples(rng, 60, n_users, n_items, width=0)
-    checked = checked_examples(examples, classes=False)
-    rows = random_rows(rng, max(n_users, n_items), 2).astype(np.float32)
-    features = (rows, None) if n_users > n_items else (None, rows)
-    groups = [np.zeros(0 if side is None else 2, np.int64) for side in (*features, None)]
-    with threads(1, "ratings") as crew:
-        problem = BayesProblem(checked, BayesSettings(3, "gibbs", False, 1.0, 0.1), crew)
-        state = problem.start(features, tuple(groups), rng)
-        problem.epoch(state, rng)
-        problem.epoch(state, rng, kept=True)
-    many, few = (state.users, state.items) if n_users > n_items else (state.items, state.users)
-
-    # WHEN its mean is worked out with dense matrices
-    wanted = problem.examples.targets[many.examples] - state.bias - few.totals[many.others, -1]
-    user_of = problem.examples.user_rows[many.examples]
-    shown = np.column_stack([few.totals[many.others, :-1], np.ones(60)])
-    means = []
-    for row in range(len(many.totals)):
-        places = slice(many.indptr[row], many.indptr[row + 1])
-        x, certainty = shown[places], state.noise.precision[user_of[places]]
-        prior = many.prior.mean + many.features.totals[row]
-        matrix = np.diag(many.prior.precision) + (x.T * certainty) @ x
-        means.append(np.linalg.solve(matrix, (x.T * certainty) @ wanted[places] + many.prior.precision * prior))
-
-    # THEN the machine that is kept scores by it, and the draw of the other side
-    model, of_pairs = to_model(state), np.arange(n_users * n_items)
-    u, i = np.divmod(of_pairs, n_items)
-    of_many, of_few = (u, i) if n_users > n_items else (i, u)
-    rows_of_many = np.array(means)[of_many]
-    expected = state.bias + (rows_of_many[:, :-1] * few.totals[of_few, :-1]).sum(1)
-    expected += rows_of_many[:, -1] + few.totals[of_few, -1]
-    latent = user_latent(model, features[0]), item_latent(model, features[1])
-    scores = user_offset(model, features[0])[u] + (latent[0][u] * latent[1][i]).sum(1)
-    np.testing.assert_allclose(scores, expected, rtol=1e-3, atol=1e-3)
-    assert np.abs(many.totals - means).mean() > 0.05
 
 
 @pytest.mark.parametrize(("objective", "close"), [("regression", 0.63), ("classification", 0.38)])
