@@ -172,14 +172,22 @@ def _read_headers(stream: IO[bytes], environ: Environ) -> None:
 
 def _read_body(stream: IO[bytes], environ: Environ) -> bytes:
     if "chunked" not in environ.pop("HTTP_TRANSFER_ENCODING", "").lower():
-        return stream.read(int(environ.get("CONTENT_LENGTH") or 0))
+        return _exactly(stream, int(environ.get("CONTENT_LENGTH") or 0))
     chunks = []
     while size := int(stream.readline(MAX_HEADER_LINE).split(b";")[0], 16):
-        chunks.append(stream.read(size))
+        chunks.append(_exactly(stream, size))
         stream.readline(MAX_HEADER_LINE)
     while stream.readline(MAX_HEADER_LINE) not in (b"\r\n", b"\n", b""):
         pass  # trailers
     return b"".join(chunks)
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    """Of a client that dies while it sends nothing is taken, as AWS has it."""
+    content = stream.read(size)
+    if len(content) < size:
+        raise ValueError("the request ended inside its body")
+    return content
 
 
 def _shut(connection: socket.socket) -> None:

@@ -1,7 +1,9 @@
 """The embedded AWS as a process: it starts, answers the SDK, and leaves nothing behind."""
 
+import socket
 import subprocess
 import sys
+from urllib.parse import urlsplit
 
 import boto3
 import pytest
@@ -28,6 +30,27 @@ def test_an_object_comes_back_as_it_went_in(aws):
 
     assert found["Body"].read() == body
     assert found["Metadata"] == {"run_id": "r1"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "body"),
+    [("Content-Length: 8", b"complete"), ("Transfer-Encoding: chunked", b"8\r\ncomplete\r\n0\r\n\r\n")],
+)
+def test_of_an_upload_that_is_cut_off_nothing_is_kept(aws, headers, body):
+    s3, bucket = aws.client("s3"), f"cut-off-{headers.partition('-')[0].lower()}"
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": aws.region})
+
+    def put(key: str, sent: bytes) -> bytes:
+        url = urlsplit(s3.generate_presigned_url("put_object", {"Bucket": bucket, "Key": key}))
+        head = f"PUT {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n{headers}\r\n\r\n"
+        with socket.create_connection((url.hostname, url.port)) as connection:
+            connection.sendall(head.encode() + sent)
+            connection.shutdown(socket.SHUT_WR)  # as a process that is killed
+            return connection.recv(64)
+
+    assert put("cut", body[:6]) == b""
+    assert put("whole", body).startswith(b"HTTP/1.1 200")
+    assert [entry["Key"] for entry in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["whole"]
 
 
 def test_the_size_of_an_object_is_told_without_its_content(aws):

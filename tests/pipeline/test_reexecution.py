@@ -131,7 +131,7 @@ def test_a_stage_stopped_in_the_middle_is_taken_up_again(
     resumed = weekly.start(CAMPAIGN, run_id, execution=f"{run_id}-again")
 
     # THEN its lists are those of the undisturbed run, to the byte, and nobody was mailed twice
-    assert resumed["status"] == "SUCCEEDED", resumed
+    assert resumed["status"] == "SUCCEEDED", (resumed.get("error"), resumed.get("cause"))
     assert weekly.ranked(run_id) == weekly.ranked(undisturbed)
     assert content(weekly.stored(run_id, shop)) == content(weekly.stored(undisturbed, shop))
     assert weekly.mails(run_id) == addresses(shop)
@@ -159,7 +159,7 @@ def test_a_mailing_stopped_in_the_middle_mails_nobody_twice(
     resumed = weekly.start(CAMPAIGN, run_id, execution=f"{run_id}-again")
 
     # THEN nobody has two messages, and who has none is counted in the report as in doubt
-    assert resumed["status"] == "SUCCEEDED", resumed
+    assert resumed["status"] == "SUCCEEDED", (resumed.get("error"), resumed.get("cause"))
     mails = weekly.mails(run_id)
     assert set(mails.values()) == {1}
     told = report(weekly, run_id)
